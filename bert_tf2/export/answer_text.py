@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from bert_tf2.export.contexts import Contexts
 from bert_tf2.export.sequences import ranges
-from bert_tf2.tasks.squad.words import WHITE_SPACE
+from bert_tf2.tasks.squad.words import WHITESPACE
 from bert_tf2.tokenization.tf_tokenizer import GraphTokenizer
 
 NO_OFFSET = -1
@@ -69,7 +69,7 @@ def extract(
     start, end = context_offset(begin), context_offset(end - 1) + 1
     text = tf.strings.substr(tf.boolean_mask(contexts.text, exists), start, end - start, unit="UTF8_CHAR")
     if language == "en":
-        text = tf.strings.regex_replace(text, f"[{WHITE_SPACE}]+", " ")
+        text = tf.strings.regex_replace(text, f"[{WHITESPACE}]+", " ")
     rows = tf.where(exists)
     nothing = tf.zeros_like(exists, tf.int64) + NO_OFFSET
     return Answers(
@@ -85,7 +85,7 @@ def _join(rows: tf.RaggedTensor) -> tf.Tensor:
 
 
 def _detokenize(tokenizer: GraphTokenizer, ids: tf.RaggedTensor) -> tf.Tensor:
-    """`squad.answers.detokenized` of each row of pieces."""
+    """`squad.answers.detokenize` of each row of pieces."""
     names = [""] * (max(tokenizer.vocab.values()) + 1)
     for piece, index in tokenizer.vocab.items():
         names[index] = piece

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.export.sequences import ranges
-from bert_tf2.tasks.squad.words import WHITE_SPACE
+from bert_tf2.tasks.squad.words import WHITESPACE
 from bert_tf2.tokenization.character_tables import Blocks, blocks
 from bert_tf2.tokenization.tf_tokenizer import decode, look_up, split_around
 from bert_tf2.tokenization.unicode_tables import BLANK, CODE_POINTS, load_replacements
@@ -39,7 +39,7 @@ def character_classes(language: str, options: TokenizerOptions = PLAIN) -> Block
     """The role of each character when splitting text of a language, "en" or "zh"; see `squad.words.split`."""
     classes = np.full(CODE_POINTS, _PART, np.int32)
     if language == "en":
-        classes[list(map(ord, WHITE_SPACE))] = _SPACE
+        classes[list(map(ord, WHITESPACE))] = _SPACE
         return blocks(classes)
     classes[ord(BLANK)] = _SPACE  # the only character that separates words, and has no replacement
     replacements = load_replacements(False, TokenizerOptions(tokenize_chinese_chars=options.tokenize_chinese_chars))

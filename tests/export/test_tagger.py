@@ -90,6 +90,6 @@ def test_windows_equal_those_of_the_task(case: tuple[list[list[int]], int, int])
     expected = divided(*case)
     words = np.flatnonzero(pieces)
     windows = np.searchsorted(result.decided, words, side="right") - 1
-    deciding = expected.deciding(words)
+    deciding = expected.deciding_window(words)
     np.testing.assert_array_equal(result.first.numpy()[windows], expected.first[deciding])
     np.testing.assert_array_equal(result.end.numpy()[windows], expected.end[deciding])

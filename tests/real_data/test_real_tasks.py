@@ -135,13 +135,13 @@ def test_chinese_answers_can_be_predicted(real_data: Path, language: str, found:
 
     tokens = windows.tokenized
     first, last = (tokens.answers + tokens.documents.row_splits[tokens.paragraph][:, None]).T
-    texts = span_selection._Texts(tokens)
+    aligner = span_selection._SpanAligner(tokens)
     predicted = {}
     for example, *span, start, end, is_sure in zip(
-        data.examples, *(column.tolist() for column in texts.columns(first, last)), strict=True
+        data.examples, *(column.tolist() for column in aligner.locate(first, last)), strict=True
     ):
         predicted[example.id] = example.paragraph.quote(
-            *((start, end) if is_sure else texts.aligned(example.paragraph, *span))
+            *((start, end) if is_sure else aligner.align(example.paragraph, *span))
         )
     assert sum(predicted[example.id] == example.answer.text for example in data.examples) == found
     results = evaluate(data.gold, predicted, language=language)

@@ -14,7 +14,7 @@ from bert_tf2.tasks.squad.answers import (
     Candidate,
     Prediction,
     decide,
-    detokenized,
+    detokenize,
 )
 from bert_tf2.tasks.squad.examples import Example
 from bert_tf2.tokenization.wordpiece import BasicTokenizer
@@ -95,7 +95,7 @@ def _answer_text(
     first, last = window.token_to_orig_map[span.start], window.token_to_orig_map[span.end]
     paragraph = example.paragraph
     words = paragraph.words[first : last + 1]
-    begin, end = align(detokenized(window.tokens[span.start : span.end + 1]), words, do_lower_case)
+    begin, end = align(detokenize(window.tokens[span.start : span.end + 1]), words, do_lower_case)
     starts = paragraph.starts[first : last + 1]
     positions = [start + offset for start, word in zip(starts, words, strict=True) for offset in range(len(word))]
     start, end = positions[begin], positions[end - 1] + 1
@@ -110,9 +110,9 @@ def align(predicted: str, words: Sequence[str], do_lower_case: bool) -> tuple[in
     characters as the words, not counting whitespace, the characters correspond one to one.
 
     Args:
-      predicted: `detokenized` tokens.
-      words: the words of the tokens.
-      do_lower_case: whether the tokenizer lower-cases text.
+      predicted: the tokens after `detokenize`.
+      words: what the tokens are of.
+      do_lower_case: whether the tokenizer lowers the case.
 
     Returns:
       Start and end of the part, as indices of the characters of the concatenated words; all of them if the

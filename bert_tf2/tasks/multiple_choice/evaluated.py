@@ -1,6 +1,6 @@
-"""Evaluated questions: the right and the chosen choice side by side; no TensorFlow.
+"""Evaluated questions: the right and the predicted choice side by side; no TensorFlow.
 
-Shapes: `N` questions, `C` choices of the one that has most.
+Shapes: `N` questions, `C` the maximum number of choices.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,11 +16,11 @@ from bert_tf2.tasks.multiple_choice.examples import Example
 
 
 def probabilities_of(scores: NDArray[np.float32], choices: int) -> list[float]:
-    """The probabilities of the choices of a question, as float32 prints them.
+    """The probabilities of the choices of a question, with as many digits as float32 needs.
 
     Args:
-      scores: float32 [C].
-      choices: the number of choices.
+      scores: float32 [C], the logits of the choices.
+      choices: the number of choices of the question.
     """
     probabilities: list[float] = as_printed(special.softmax(scores[:choices])).tolist()
     return probabilities
@@ -28,14 +28,14 @@ def probabilities_of(scores: NDArray[np.float32], choices: int) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedQuestion:
-    """A question with the right and the chosen choice.
+    """A question with the right and the predicted choice.
 
     Attributes:
       number: the index of the question in the file.
       example: the question, read with its label.
       truth: the index of the right choice.
-      prediction: the index of the chosen one.
-      probabilities: of all choices.
+      prediction: the index of the predicted choice.
+      probabilities: the probability of each choice.
       loss: the cross-entropy.
     """
 
@@ -48,12 +48,12 @@ class EvaluatedQuestion:
 
     @property
     def is_right(self) -> bool:
-        """Whether the right choice was chosen."""
+        """Whether the right choice was predicted."""
         return self.truth == self.prediction
 
     @property
     def confidence(self) -> float:
-        """The probability of the chosen choice."""
+        """The probability of the predicted choice."""
         return self.probabilities[self.prediction]
 
     def row(self) -> dict[str, Any]:
@@ -79,8 +79,8 @@ def losses_of(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray
     """The cross-entropy of each question, float64 [N].
 
     Args:
-      scores: float32 [N, C].
-      labels: int [N], the right choices.
+      scores: float32 [N, C], the logits of the choices.
+      labels: int [N], the indices of the right choices.
     """
     losses: NDArray[np.float64] = -special.log_softmax(scores.astype(np.float64), axis=1)
     return losses[np.arange(len(labels)), labels]
@@ -91,10 +91,10 @@ def evaluated_questions(examples: Sequence[Example], scores: NDArray[np.float32]
 
     Args:
       examples: N questions, read with labels.
-      scores: float32 [N, C], of their choices.
+      scores: float32 [N, C], the logits of their choices.
     """
     labels = np.array([example.label for example in examples])
     losses = losses_of(scores, labels).tolist()
-    for number, (example, of_example, loss) in enumerate(zip(examples, scores, losses, strict=True)):
-        probabilities = probabilities_of(of_example, len(example.choices))
-        yield EvaluatedQuestion(number, example, int(labels[number]), int(of_example.argmax()), probabilities, loss)
+    for number, (example, logits, loss) in enumerate(zip(examples, scores, losses, strict=True)):
+        probabilities = probabilities_of(logits, len(example.choices))
+        yield EvaluatedQuestion(number, example, int(labels[number]), int(logits.argmax()), probabilities, loss)

@@ -1,7 +1,8 @@
-"""Converts questions to token ids: each choice is a pair, `[CLS] context [SEP] question and choice [SEP]`; no
-TensorFlow.
+"""Converts questions to token ids; no TensorFlow.
 
-Shapes: `N` questions, `C` choices of the one that has most, `P` pairs.
+Each choice becomes a pair, `[CLS] context [SEP] question and choice [SEP]`.
+
+Shapes: `N` questions, `C` the maximum number of choices, `P` pairs.
 """
 
 import dataclasses
@@ -24,64 +25,67 @@ _QUESTIONS_AT_ONCE = 2048
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """Questions as model inputs, without padding; the pairs of a question follow each other.
+    """Questions as model inputs, without padding; the pairs of a question are consecutive.
+
+    Shapes: `T` tokens of all pairs.
 
     Attributes:
-      row_splits: int64 [N + 1], the tokens of each question.
-      input_ids: int32, special tokens included; where they are many, in a file.
-      segment_ids: int32, likewise.
-      lengths: int32 [N, C], tokens of each pair; 0 where a question has no such choice.
-      cut: how many pairs lost tokens.
-      longest: how many tokens the longest pair would have had.
+      row_splits: int64 [N + 1]; the tokens of question `i` are `row_splits[i]` to `row_splits[i + 1]` (exclusive).
+      input_ids: int32 [T], including special tokens; in a file if they exceed memory.
+      segment_ids: int32 [T], likewise.
+      lengths: int32 [N, C], the number of tokens of each pair; 0 if a question has no such choice.
+      truncated: the number of pairs that were truncated.
+      longest: the number of tokens of the longest pair before truncation.
     """
 
     row_splits: NDArray[np.int64]
     input_ids: NDArray[np.int32]
     segment_ids: NDArray[np.int32]
     lengths: NDArray[np.int32]
-    cut: int
+    truncated: int
     longest: int
 
     def summary(self, max_seq_length: int) -> str:
-        """What there is and how much was truncated, as a sentence."""
+        """The numbers of questions, choices and truncated pairs, as text."""
         pairs = int(np.count_nonzero(self.lengths))
-        what = (
+        sizes = (
             f"{counted(len(self.lengths), 'question')} with {counted(pairs, 'choice')}; the longest pair has "
             f"{counted(self.longest, 'token')}"
         )
         limit = f"max_seq_length={max_seq_length}"
-        were = inflected(self.cut, "was", "were")
-        return f"{what}, {self.cut:,} {were} truncated to {limit}." if self.cut else f"{what}, all fit into {limit}."
+        if not self.truncated:
+            return f"{sizes}, all fit into {limit}."
+        return f"{sizes}, {self.truncated:,} {inflected(self.truncated, 'was', 'were')} truncated to {limit}."
 
 
 def featurize(
     examples: Sequence[Example], tokenizer: Tokenizer, max_seq_length: int, directory: str | None = None
 ) -> Features:
-    """Tokenizes and truncates all pairs; of a pair, the longer text loses tokens first.
+    """Tokenizes and truncates all pairs; the longer text of a pair is truncated first.
 
     Args:
       examples: N questions.
-      tokenizer: of the model.
-      max_seq_length: tokens of a pair at most.
-      directory: for what is too much for memory, see `spilled`.
+      tokenizer: the tokenizer of the model.
+      max_seq_length: the maximum number of tokens per pair.
+      directory: the directory for data that exceeds memory, see `spilled`.
     """
-    counts = np.array([len(one.choices) for one in examples])  # [N]
+    counts = np.array([len(example.choices) for example in examples])  # [N]
     ids, segments = (SpilledArray((), np.int32, directory) for _ in range(2))
-    lengths, whole = [], []
+    lengths, full_lengths = [], []
     with Progress("Tokenizing", len(examples), unit="question") as progress:
         for begin in range(0, len(examples), _QUESTIONS_AT_ONCE):
             block = examples[begin : begin + _QUESTIONS_AT_ONCE]
-            contexts = tokenizer.encode_batch([one.context for one in block])
-            first = _repeated(contexts, counts[begin : begin + len(block)])
-            second = tokenizer.encode_batch(list(itertools.chain.from_iterable(one.pairs for one in block)))
+            contexts = tokenizer.encode_batch([example.context for example in block])
+            first = _repeat_rows(contexts, counts[begin : begin + len(block)])
+            second = tokenizer.encode_batch(list(itertools.chain.from_iterable(example.pairs for example in block)))
             rows = join_rows(first, second, max_seq_length, tokenizer.vocab[CLS], tokenizer.vocab[SEP])
-            sizes = np.diff(rows.input_ids.row_splits)
+            pair_lengths = np.diff(rows.input_ids.row_splits)
             ids.append(rows.input_ids.values)
-            segments.append((ranges(0, sizes) >= np.repeat(rows.first_lengths, sizes)).astype(np.int32))
-            lengths.append(sizes)
-            whole.append(rows.whole_lengths)
+            segments.append((ranges(0, pair_lengths) >= np.repeat(rows.first_lengths, pair_lengths)).astype(np.int32))
+            lengths.append(pair_lengths)
+            full_lengths.append(rows.whole_lengths)
             progress.update(len(block))
-    all_lengths, all_whole = np.concatenate(lengths), np.concatenate(whole)  # [P]
+    all_lengths, all_full_lengths = np.concatenate(lengths), np.concatenate(full_lengths)  # [P]
     table = np.zeros((len(examples), counts.max()), np.int32)
     table[np.arange(table.shape[1]) < counts[:, None]] = all_lengths
     return Features(
@@ -89,13 +93,13 @@ def featurize(
         input_ids=ids.finish(),
         segment_ids=segments.finish(),
         lengths=table,
-        cut=int(np.count_nonzero(all_lengths < all_whole)),
-        longest=int(all_whole.max()),
+        truncated=int(np.count_nonzero(all_lengths < all_full_lengths)),
+        longest=int(all_full_lengths.max()),
     )
 
 
-def _repeated(ragged: Ragged, counts: NDArray[np.int64]) -> Ragged:
-    """Each row so many times."""
+def _repeat_rows(ragged: Ragged, counts: NDArray[np.int64]) -> Ragged:
+    """The rows, each repeated as often as `counts` says."""
     rows = np.repeat(np.arange(len(counts)), counts)
     sizes = np.diff(ragged.row_splits)[rows]
     values = ragged.values[ranges(ragged.row_splits[rows], sizes)]

@@ -1,6 +1,6 @@
-"""The sections of `report.html` for multiple choice: choices, lengths, positions, worst questions; no TensorFlow.
+"""The sections of `report.html` for multiple choice; no TensorFlow.
 
-Shapes: `N` questions, `C` choices of the one that has most.
+Shapes: `N` questions, `C` the maximum number of choices.
 """
 
 import heapq
@@ -18,9 +18,9 @@ from bert_tf2.reports.page import Block, Example, Examples, Figures, Picture, Se
 from bert_tf2.tasks.multiple_choice.evaluated import EvaluatedQuestion
 from bert_tf2.tasks.multiple_choice.features import Features
 
-_WORST = 30
-_MOST_CHOICES = 12  # in a card, or in the matrix of positions
-_MOST_CHARACTERS = 400  # of a choice
+_WORST_COUNT = 30
+_MAX_CHOICES = 12  # of an example, or in the matrix of positions
+_MAX_CHARACTERS = 400  # of a choice
 _NOTE = "--min_confidence leaves less probable choices out of predictions.jsonl and predictions.csv."
 
 Array = NDArray[np.int64]
@@ -32,10 +32,10 @@ class Collected:
 
     Attributes:
       truth: the index of the right choice.
-      prediction: the index of the chosen one.
+      prediction: the index of the predicted choice.
       choices: the number of choices.
-      confidence: the probability of the chosen one.
-      worst: the wrong ones with the largest loss.
+      confidence: the probability of the predicted choice.
+      worst: the wrongly answered questions with the highest loss.
     """
 
     truth: list[int] = field(default_factory=list)
@@ -46,15 +46,15 @@ class Collected:
 
     @classmethod
     def of(cls, questions: Iterable[EvaluatedQuestion]) -> "Collected":
-        """Collects from the questions of a file, in order; they are not kept."""
+        """Collects data from the questions of a file, in order; they are not kept."""
         collected = cls()
         wrong = (question for question in questions if not collected._add(question))
-        # Ties go to the first, so that the page is deterministic.
-        collected.worst = heapq.nsmallest(_WORST, wrong, key=lambda question: (-question.loss, question.number))
+        # Ties go to the first question, so that the page is deterministic.
+        collected.worst = heapq.nsmallest(_WORST_COUNT, wrong, key=lambda question: (-question.loss, question.number))
         return collected
 
     def _add(self, question: EvaluatedQuestion) -> bool:
-        """Adds a question; returns whether it is right."""
+        """Adds a question; returns whether it is answered correctly."""
         self.truth.append(question.truth)
         self.prediction.append(question.prediction)
         self.choices.append(len(question.example.choices))
@@ -63,7 +63,7 @@ class Collected:
 
     @property
     def confidences(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """The probability of each chosen choice, and whether it is right; [N] each."""
+        """The probability of each predicted choice, and whether it is right; [N] each."""
         return np.array(self.confidence, np.float32), self.is_right > 0
 
     def intervals(self) -> dict[str, tuple[float, float]]:
@@ -72,7 +72,7 @@ class Collected:
 
     @property
     def is_right(self) -> NDArray[np.float64]:
-        """1 where the right choice was chosen, else 0; [N]."""
+        """1.0 for each correctly answered question, else 0.0; [N]."""
         return (np.array(self.truth) == np.array(self.prediction)).astype(np.float64)
 
 
@@ -80,8 +80,8 @@ def sections(collected: Collected, features: Features) -> list[Section]:
     """The sections that are specific to multiple choice.
 
     Args:
-      collected: from the questions.
-      features: of the questions.
+      collected: data of the questions.
+      features: the features of the questions.
     """
     scores, worst = {"accuracy": collected.is_right}, [_example(question) for question in collected.worst]
     by_choices = LengthGroups.of(collected.choices, most=10)
@@ -107,7 +107,7 @@ def _guessing(collected: Collected) -> Figures:
 
 
 def _positions(truth: Array, prediction: Array) -> list[Block]:
-    """How often each position is right, and how often it is chosen."""
+    """How often each position is right, and how often it is predicted."""
     size = int(max(truth.max(), prediction.max())) + 1
     counts = np.zeros((size, size), np.int64)
     np.add.at(counts, (truth, prediction), 1)
@@ -126,7 +126,7 @@ def _positions(truth: Array, prediction: Array) -> list[Block]:
         "prefers the position. The accuracy is that of the questions whose right choice is at the position."
     )
     blocks: list[Block] = [Table(headers, rows, note=note)]
-    if size <= _MOST_CHOICES:
+    if size <= _MAX_CHOICES:
         names = list(map(str, range(size)))
         svg = pictures.matrix(names, names, counts, "right position", "chosen position")
         blocks.insert(0, Picture(svg, "Confusion matrix of the positions"))
@@ -138,9 +138,11 @@ def _example(question: EvaluatedQuestion) -> Example:
     facts = [("question", example.question)] if example.question else []
     shown = _shown_choices(question)
     for number in shown:
-        notes = [text for text, at in (("right", question.truth), ("chosen", question.prediction)) if at == number]
+        notes = [
+            text for text, index in (("right", question.truth), ("chosen", question.prediction)) if index == number
+        ]
         name = f"{number} ({', '.join(notes)})" if notes else f"{number}"
-        text, _ = excerpt(example.choices[number], most=_MOST_CHARACTERS)
+        text, _ = excerpt(example.choices[number], most=_MAX_CHARACTERS)
         facts.append((name, f"{text} – {question.probabilities[number]:.3f}"))
     if len(shown) < len(example.choices):
         facts.append(("choices", f"{len(example.choices):,} in all"))
@@ -149,10 +151,10 @@ def _example(question: EvaluatedQuestion) -> Example:
 
 
 def _shown_choices(question: EvaluatedQuestion) -> Sequence[int]:
-    """The right and the chosen choice, and others up to `_MOST_CHOICES`, in order."""
+    """The indices of the right, the predicted and other choices, at most `_MAX_CHOICES`, in order."""
     count = len(question.example.choices)
     choices = dict.fromkeys([question.truth, question.prediction, *range(count)])
-    return sorted(list(choices)[:_MOST_CHOICES])
+    return sorted(list(choices)[:_MAX_CHOICES])
 
 
 def truncated(features: Features, max_seq_length: int) -> Table:
@@ -162,6 +164,6 @@ def truncated(features: Features, max_seq_length: int) -> Table:
         ["questions", len(features.lengths), ""],
         ["choices", pairs, "one sequence each, with the context"],
         ["tokens of the longest sequence", features.longest, "before truncation"],
-        ["truncated sequences", features.cut, f"to max_seq_length={max_seq_length:,} tokens"],
+        ["truncated sequences", features.truncated, f"to max_seq_length={max_seq_length:,} tokens"],
     ]
     return Table(["", "number", ""], rows)

@@ -74,7 +74,7 @@ def run(config: MultipleChoiceConfig) -> dict[str, float] | None:
 
 
 class _Questions(NamedTuple):
-    """A file as model inputs."""
+    """The questions of a file as model inputs."""
 
     examples: Sequence[Example]
     features: Features
@@ -82,7 +82,7 @@ class _Questions(NamedTuple):
 
 
 class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats]):
-    """Chooses among endings; see `FinetuningTask`. Its model outputs logits, float32 [N, C]."""
+    """Multiple choice; see `FinetuningTask`. `gather` returns logits, float32 [N, C]."""
 
     files = run_files.MULTIPLE_CHOICE
     head = "multiple_choice"
@@ -103,8 +103,8 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
         }
         self.paths = {
             split: file_of(config, flag, path, "which questions?")
-            for split, (is_wanted, flag, path) in files.items()
-            if is_wanted
+            for split, (is_requested, flag, path) in files.items()
+            if is_requested
         }
         config.check_form(map(file_kinds.kind_of, self.paths.values()))
         read, form = examples.read, config.form
@@ -113,7 +113,7 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
 
     @property
     def train_count(self) -> int:
-        """The questions to learn."""
+        """The number of training questions."""
         return len(self.examples["train"])
 
     def encode(self, split: Split) -> _Questions:
@@ -126,58 +126,58 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
             tokens={"input_ids": features.input_ids, "segment_ids": features.segment_ids},
             columns={
                 CHOICE_LENGTHS: features.lengths,
-                LABELS: np.array([one.label or 0 for one in questions], np.int32),
+                LABELS: np.array([question.label or 0 for question in questions], np.int32),
             },
             max_length=size * features.lengths.shape[1],
         )
         return _Questions(questions, features, arrays)
 
     def make_model(self, skip_padding: bool) -> MultipleChoiceModel:
-        """The encoder with a score for each choice."""
+        """The encoder with a logit for each choice."""
         return MultipleChoiceModel(self.foundation.bert_config, self.config.recompute, skip_padding)
 
     def outputs(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Scores of the choices."""
+        """Logits of the choices."""
         return {"logits": self.model.logits(batch)}
 
     def gather(self, encoded: _Questions, outputs: OutputBatches) -> Floats:
-        """Scores in the order of the questions."""
+        """Logits in the order of the questions."""
         return outputs.in_order()["logits"]
 
     def result_names(self) -> tuple[str, ...]:
         """Accuracy and loss."""
         return "eval_accuracy", "eval_loss"
 
-    def score(self, encoded: _Questions, found: Floats) -> Evaluation:
+    def score(self, encoded: _Questions, gathered: Floats) -> Evaluation:
         """The fraction of questions whose choice is right, and the mean cross-entropy."""
-        labels = np.array([one.label for one in encoded.examples])
-        losses = losses_of(found, labels)
-        accuracy = float(np.mean(found.argmax(axis=1) == labels))
+        labels = np.array([example.label for example in encoded.examples])
+        losses = losses_of(gathered, labels)
+        accuracy = float(np.mean(gathered.argmax(axis=1) == labels))
         return Evaluation({"eval_accuracy": accuracy, "eval_loss": float(losses.mean())})
 
-    def evaluation_rows(self, encoded: _Questions, found: Floats) -> Iterator[dict[str, Any]]:
+    def evaluation_rows(self, encoded: _Questions, gathered: Floats) -> Iterator[dict[str, Any]]:
         """See `EvaluatedQuestion.row`."""
-        return (question.row() for question in evaluated_questions(encoded.examples, found))
+        return (question.row() for question in evaluated_questions(encoded.examples, gathered))
 
-    def score_intervals(self, encoded: _Questions, found: Floats) -> dict[str, tuple[float, float]]:
+    def score_intervals(self, encoded: _Questions, gathered: Floats) -> dict[str, tuple[float, float]]:
         """See `report.Collected.intervals`."""
-        return self._collected(encoded, found).intervals()
+        return self._collected(encoded, gathered).intervals()
 
-    def report_sections(self, encoded: _Questions, found: Floats, evaluation: Evaluation) -> list[Section]:
+    def report_sections(self, encoded: _Questions, gathered: Floats, evaluation: Evaluation) -> list[Section]:
         """See `report.sections`."""
-        return report.sections(self._collected(encoded, found), encoded.features)
+        return report.sections(self._collected(encoded, gathered), encoded.features)
 
-    def length_section(self, encoded: _Questions, found: Floats) -> Section:
+    def length_section(self, encoded: _Questions, gathered: Floats) -> Section:
         """See `report.truncated`."""
         return Section("Length", [report.truncated(encoded.features, self.description.max_seq_length)])
 
-    def _collected(self, encoded: _Questions, found: Floats) -> report.Collected:
-        return self._reported.of(found, lambda: report.Collected.of(evaluated_questions(encoded.examples, found)))
+    def _collected(self, encoded: _Questions, gathered: Floats) -> report.Collected:
+        return self._reported.of(gathered, lambda: report.Collected.of(evaluated_questions(encoded.examples, gathered)))
 
-    def write_predictions(self, encoded: _Questions, found: Floats) -> tuple[str, list[str]]:
+    def write_predictions(self, encoded: _Questions, gathered: Floats) -> tuple[str, list[str]]:
         """See `outputs.prediction_rows`."""
-        folder, least = self.config.output_dir, self.config.min_confidence
-        lines = os.path.join(folder, run_files.PREDICTION_LINES)
-        table = os.path.join(folder, run_files.PREDICTION_TABLE)
-        write_rows(lines, table, outputs.prediction_rows(encoded.examples, found, least))
+        output_dir, min_confidence = self.config.output_dir, self.config.min_confidence
+        lines = os.path.join(output_dir, run_files.PREDICTION_LINES)
+        table = os.path.join(output_dir, run_files.PREDICTION_TABLE)
+        write_rows(lines, table, outputs.prediction_rows(encoded.examples, gathered, min_confidence))
         return counted(len(encoded.examples), "question"), [lines, table]

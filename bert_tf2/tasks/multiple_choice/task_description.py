@@ -13,14 +13,14 @@ class MultipleChoiceDescription(Description):
 
     Attributes:
       problem_type: `choices.MULTIPLE_CHOICE`.
-      labels: none; each question has choices of its own.
-      max_seq_length: tokens of a context with one choice at most.
-      do_lower_case: whether case and accents were stripped.
-      dev_file: what was evaluated.
-      predict_file: what was predicted.
+      labels: always empty, as each question has its own choices.
+      max_seq_length: the maximum number of tokens of a context with one choice.
+      do_lower_case: whether the tokenizer lowercases and strips accents.
+      dev_file: the file that was evaluated.
+      predict_file: the file that was predicted.
 
     Raises:
-      InputError: a value is impossible.
+      InputError: a value is invalid.
     """
 
     TASK = "multiple choice"

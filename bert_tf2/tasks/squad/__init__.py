@@ -1,12 +1,12 @@
 """Question answering on SQuAD: files -> examples -> windows -> answers -> scores.
 
-A way through it: `examples` reads questions with their contexts (`words` splits those into words), `tokenized_examples`
-makes token ids of them, `windows` windows (of the sizes in `window_parameters`), `modeling.question_answering` scores
-tokens, `span_selection` turns its logits into text (what an answer is stands in `answers`), `prediction_files` writes
-it, `metrics.squad` counts what is right. No TensorFlow in any of these but the model. `data`, `logits` and `runner` put
-them together.
+Reading order: `examples` reads questions with their contexts (`words` splits the contexts into words);
+`tokenized_examples` converts them to token ids; `windows` splits those into windows (of the sizes in
+`window_parameters`); `modeling.question_answering` scores the tokens; `span_selection` converts its logits to texts
+(`answers` defines answers and how one is chosen); `prediction_files` writes them; `metrics.squad` scores them. Only the
+model needs TensorFlow. `data`, `logits` and `runner` connect these modules.
 
-`tests/reference` has the same windows and answers by their definitions, question by question as in the original.
+`tests/reference` has plain implementations of windows and answers, question by question as in the original.
 """
 
 from typing import TYPE_CHECKING

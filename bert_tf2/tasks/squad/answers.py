@@ -1,4 +1,4 @@
-"""Candidate answers to a question, and choosing the predicted one; no TensorFlow.
+"""Candidate answers to a question, and the choice of the predicted one; no TensorFlow.
 
 Follows `write_predictions` of google-research/bert `run_squad.py`; `span_selection` finds the candidates.
 """
@@ -11,10 +11,10 @@ from typing import NamedTuple, TypeAlias
 from bert_tf2.configs.fields import MOST_LENGTH, check, setting
 
 NO_CANDIDATE = "empty"
-"""What the original predicts on 1.1 where no span of tokens can be an answer."""
+"""The original's prediction on SQuAD 1.1 if no span of tokens can be an answer."""
 
 NO_WINDOW_SCORE = 1_000_000.0
-"""The score of "no answer" where a context has no token, and so no window to tell it; the original starts from it."""
+"""The score of "no answer" for a context without tokens, which has no window; the original's initial value."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class AnswerParameters:
     """How answers are chosen; names and defaults are the original's flags.
 
     Attributes:
-      n_best_size: answers to keep for a question; also starts, and ends, to try in each window.
-      max_answer_length: longest answer, in tokens.
+      n_best_size: the number of answers to keep per question; also of starts and of ends to try in each window.
+      max_answer_length: the maximum number of tokens per answer.
       version_2_with_negative: whether "" (no answer) may be predicted.
-      null_score_diff_threshold: "" is predicted where its score exceeds that of the best other answer by more.
+      null_score_diff_threshold: "" is predicted if its score exceeds that of the best other answer by more than this.
 
     Raises:
-      InputError: a value is impossible.
+      InputError: a value is out of range.
     """
 
     n_best_size: int = setting(20, at_least=1, at_most=100_000)
@@ -44,13 +44,13 @@ class NBestEntry(NamedTuple):
     """One of the best answers to a question.
 
     Attributes:
-      text: the answer; "" stands for none.
-      probability: among all entries of the question.
-      start_logit: of its first token.
-      end_logit: of its last token.
-      start: character of the context where it begins, None where it is no span.
-      end: character after its end, likewise. `context[start:end]` is the text, but that the text has single spaces
-        between words where the paragraph is not verbatim.
+      text: the answer; "" means no answer.
+      probability: the softmax over all entries of the question.
+      start_logit: the start logit of its first token.
+      end_logit: the end logit of its last token.
+      start: the character offset in the context where it begins; None if it is not a span.
+      end: the offset after its last character; likewise. `context[start:end]` is the text, except that the text has
+        single spaces between words unless the paragraph is verbatim.
     """
 
     text: str
@@ -66,11 +66,11 @@ class Prediction:
     """The prediction for a question.
 
     Attributes:
-      id: of the question.
-      answer: the entry of `n_best` that is predicted.
-      best: the best entry that is not ""; None where there is none. On 1.1, always the answer.
-      null_odds: by how much the score of "" exceeds that of `best`, or that of 0 where there is none; None on 1.1.
-      n_best: the best answers, in order; never empty.
+      id: the id of the question.
+      answer: the predicted entry of `n_best`.
+      best: the best entry other than ""; None if there is none. On SQuAD 1.1, always `answer`.
+      null_odds: the score of "" minus that of `best`, or minus 0 if `best` is None; None on SQuAD 1.1.
+      n_best: the best answers, best first; never empty.
     """
 
     id: str
@@ -81,33 +81,33 @@ class Prediction:
 
 
 Candidate: TypeAlias = tuple[str, float, float, int | None, int | None]
-"""What becomes an `NBestEntry`: text, start and end logit, first character and the one after the end."""
+"""An `NBestEntry` without its probability: text, start logit, end logit, start and end."""
 
 
 def decide(
-    identity: str, candidates: Sequence[Candidate], null_score: float, parameters: AnswerParameters
+    question_id: str, candidates: Sequence[Candidate], null_score: float, parameters: AnswerParameters
 ) -> Prediction:
     """Chooses the prediction among the candidates.
 
     Args:
-      identity: of the question.
-      candidates: in order, no text twice; with "" among them on 2.0.
-      null_score: the score of "no answer", in the window where it is least.
+      question_id: the id of the question.
+      candidates: best first, with distinct texts; on SQuAD 2.0, "" is one of them.
+      null_score: the lowest score of "no answer" in any window.
       parameters: how to choose.
     """
-    n_best = n_best_of(candidates or [(NO_CANDIDATE, 0.0, 0.0, None, None)])
+    n_best = n_best_entries(candidates or [(NO_CANDIDATE, 0.0, 0.0, None, None)])
     if not parameters.version_2_with_negative:
-        return Prediction(identity, n_best[0], n_best[0], None, n_best)
+        return Prediction(question_id, n_best[0], n_best[0], None, n_best)
     best = next((entry for entry in n_best if entry.text), None)
-    if best is None:  # the original ended with an error
-        return Prediction(identity, n_best[0], None, null_score, n_best)
+    if best is None:  # the original raises an exception here
+        return Prediction(question_id, n_best[0], None, null_score, n_best)
     null_odds = null_score - best.start_logit - best.end_logit
-    prediction = Prediction(identity, best, best, null_odds, n_best)
+    prediction = Prediction(question_id, best, best, null_odds, n_best)
     return with_threshold(prediction, parameters.null_score_diff_threshold)
 
 
 def with_threshold(prediction: Prediction, null_score_diff_threshold: float) -> Prediction:
-    """The prediction that another threshold would have made; on 1.1, the same."""
+    """The prediction with another threshold; unchanged on SQuAD 1.1."""
     if prediction.best is None or prediction.null_odds is None:
         return prediction
     if prediction.null_odds > null_score_diff_threshold:
@@ -115,13 +115,13 @@ def with_threshold(prediction: Prediction, null_score_diff_threshold: float) -> 
     return replace(prediction, answer=prediction.best)
 
 
-def n_best_of(candidates: Sequence[Candidate]) -> list[NBestEntry]:
-    """Candidates with their probabilities: the softmax of the sums of their logits."""
+def n_best_entries(candidates: Sequence[Candidate]) -> list[NBestEntry]:
+    """The candidates with probabilities: the softmax over the sums of start and end logit."""
     scores = [start_logit + end_logit for _, start_logit, end_logit, _, _ in candidates]
     highest = max(scores)
     exponentials = [math.exp(score - highest) for score in scores]
     total = 0.0
-    for exponential in exponentials:  # not `sum`, which newer Pythons round differently
+    for exponential in exponentials:  # not `sum`: since Python 3.12 it rounds differently
         total += exponential
     return [
         NBestEntry(text, exponential / total, start_logit, end_logit, start, end)
@@ -129,6 +129,6 @@ def n_best_of(candidates: Sequence[Candidate]) -> list[NBestEntry]:
     ]
 
 
-def detokenized(tokens: Sequence[str]) -> str:
-    """Joins pieces into words, and words with single spaces."""
+def detokenize(tokens: Sequence[str]) -> str:
+    """Joins pieces into words, and words by single spaces."""
     return " ".join(" ".join(tokens).replace(" ##", "").replace("##", "").split())

@@ -16,17 +16,16 @@ from bert_tf2.io.spilled import SpilledArray
 from bert_tf2.modeling.question_answering import END_POSITIONS, START_POSITIONS
 from bert_tf2.tasks.finetuning.description import Split
 from bert_tf2.tasks.squad import examples, tokenized_examples, words
-from bert_tf2.tasks.squad import windows as fast_features
 from bert_tf2.tasks.squad.config import SquadConfig
 from bert_tf2.tasks.squad.examples import SquadData
 from bert_tf2.tasks.squad.task_description import QUESTION_ANSWERING, TaskDescription
-from bert_tf2.tasks.squad.windows import Windows
+from bert_tf2.tasks.squad.windows import Windows, make_windows
 from bert_tf2.tokenization.auto import Tokenizer
 from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
 
 logger = logging.getLogger(__name__)
 
-_BLOCK = 2048  # of windows whose padding is held at a time
+_WINDOWS_PER_BLOCK = 2048  # whose padding is in memory at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,10 +33,10 @@ class Questions:
     """A file's questions as model inputs.
 
     Attributes:
-      path: of the file.
-      data: what was read.
-      windows: in the order of `data.examples`; those to learn in `examples.training_order`.
-      directory: where goes what is too much for memory, see `spilled`.
+      path: the path of the file.
+      data: the questions that were read from it.
+      windows: in the order of `data.examples`; for training, in that of `examples.training_order`.
+      directory: the directory for data that exceeds memory, see `spilled`.
     """
 
     path: str
@@ -50,8 +49,8 @@ class Questions:
         """The windows without their padding."""
         windows = self.windows
         tokens = {name: SpilledArray((), np.int32, self.directory) for name in ("input_ids", "segment_ids")}
-        for first in range(0, len(windows), _BLOCK):
-            block = windows.columns(first, min(first + _BLOCK, len(windows)))
+        for first in range(0, len(windows), _WINDOWS_PER_BLOCK):
+            block = windows.columns(first, min(first + _WINDOWS_PER_BLOCK, len(windows)))
             is_token = block["input_mask"] > 0
             for name, values in tokens.items():
                 values.append(block[name][is_token])
@@ -84,20 +83,23 @@ class Questions:
 
 
 def open_data(config: SquadConfig, foundation: Pretrained) -> tuple[TaskDescription, dict[Split, SquadData]]:
-    """Reads all files given by the flags.
+    """Reads the files named by the flags.
 
-    Where a flag is not given, the description is that of the model of `output_dir`, else, without training, that of
-    the model of `init_checkpoint`, else the original's default. A file that is evaluated and predicted is read once.
+    Settings of omitted flags are those of the model in `output_dir`; else, without training, those of the model of
+    `init_checkpoint`; else the original's defaults. A file that is both evaluated and predicted is read once.
+
+    Returns:
+      The description of the task, and the questions of each file that the command needs.
 
     Raises:
-      InputError: a file cannot be read, or the flags do not fit the model of `output_dir`.
+      InputError: a file cannot be read, or the flags do not fit the model in `output_dir`.
     """
-    saved, folder = _saved(config)
-    description = _described(config, foundation, saved)
+    saved, model_dir = _saved(config)
+    description = _describe(config, foundation, saved)
     read: dict[Split, SquadData] = {}
     paths = files_of(config)
-    wanted: Mapping[Split, bool] = {"train": config.do_train, "dev": config.do_eval, "test": config.do_predict}
-    splits = [split for split, is_wanted in wanted.items() if is_wanted]
+    is_requested: Mapping[Split, bool] = {"train": config.do_train, "dev": config.do_eval, "test": config.do_predict}
+    splits = [split for split, requested in is_requested.items() if requested]
     kinds = (file_kinds.kind_of(str(paths[split])) for split in splits)
     config.check_form(kinds, ("csv", "tsv"), "is for .csv and .tsv files, and others must be UTF-8; omit it")
     for split in splits:
@@ -111,21 +113,21 @@ def open_data(config: SquadConfig, foundation: Pretrained) -> tuple[TaskDescript
             version_2_with_negative=description.version_2_with_negative,
             language=description.language,
             options=foundation.vocabulary.options,
-            given=config.form,
+            form=config.form,
         )
         description = dataclasses.replace(description, language=read[split].language)
         if config.language is None and saved is None:
-            _warn_of_chinese(path, read[split])
+            _warn_if_chinese(path, read[split])
     if "dev" in read:
-        _ = read["dev"].gold  # what is missing comes out before the training
+        _ = read["dev"].gold  # reports missing answers before training starts
     if saved:
         names = ("do_lower_case", "version_2_with_negative", "language") if config.do_train else ("do_lower_case",)
-        description.check_same_model(saved, folder, names)
+        description.check_same_model(saved, model_dir, names)
     return description, read
 
 
 def files_of(config: SquadConfig) -> dict[Split, str | None]:
-    """The path of each file."""
+    """The path of the file of each split; None if it is not set."""
     return {"train": config.train_file, "dev": config.evaluated_file, "test": config.predict_file}
 
 
@@ -141,48 +143,48 @@ def encode(
 
     Args:
       data: the questions, read for training if `training` is set.
-      path: their file.
-      tokenizer: of the model.
-      description: how to cut.
-      training: whether they are to be learned.
-      directory: where goes what is too much for memory, see `spilled`.
+      path: the path of their file.
+      tokenizer: the tokenizer of the model.
+      description: the description of the task, which has the sizes of windows.
+      training: whether to train with the questions.
+      directory: the directory for data that exceeds memory, see `spilled`.
 
     Raises:
-      InputError: the tokenizer is not WordPiece's, or there is nothing to learn.
+      InputError: the tokenizer is not a WordPiece tokenizer, or no window is left to train with.
     """
     if not isinstance(tokenizer, FastTokenizer):
         raise InputError(
             "The model has a SentencePiece vocabulary, but question answering needs a WordPiece tokenizer; give a "
             "model with a vocab.txt."
         )
-    chosen = examples.training_order(data.examples) if training else data.examples
-    tokens = tokenized_examples.tokenize(chosen, tokenizer, directory=directory)
-    windows = fast_features.make_windows(tokens, description.windows, training)
+    ordered = examples.training_order(data.examples) if training else data.examples
+    tokens = tokenized_examples.tokenize(ordered, tokenizer, directory=directory)
+    windows = make_windows(tokens, description.windows, training)
     if training and not len(windows):
         raise InputError(f"{path}: no context has any text to learn from.")
     return Questions(path, data, windows, directory)
 
 
 def _saved(config: SquadConfig) -> tuple[TaskDescription | None, str]:
-    """What an earlier training has written, and the directory where it is sought."""
+    """The description that an earlier training run saved, if any, and the directory of its model."""
     if config.overwrite_output_dir:
         return None, config.output_dir
     saved = TaskDescription.load(config.model_dir)
     if saved or config.do_train or not config.init_checkpoint:
         return saved, config.model_dir
-    folder = pretrained.model_directory(config.init_checkpoint)
-    is_ours = task_metadata.setting(folder, "problem_type", str) == QUESTION_ANSWERING
-    return TaskDescription.load(folder) if is_ours else None, folder
+    checkpoint_dir = pretrained.model_directory(config.init_checkpoint)
+    answers_questions = task_metadata.setting(checkpoint_dir, "problem_type", str) == QUESTION_ANSWERING
+    return TaskDescription.load(checkpoint_dir) if answers_questions else None, checkpoint_dir
 
 
-def _described(config: SquadConfig, foundation: Pretrained, saved: TaskDescription | None) -> TaskDescription:
+def _describe(config: SquadConfig, foundation: Pretrained, saved: TaskDescription | None) -> TaskDescription:
     fields = TaskDescription.remembered(config, foundation, saved)
     if saved and config.language == "auto":
-        fields["language"] = saved.language  # training and prediction cut alike
+        fields["language"] = saved.language  # so that training and prediction split contexts into the same words
     return TaskDescription(**fields)
 
 
-def _warn_of_chinese(path: str, data: SquadData) -> None:
+def _warn_if_chinese(path: str, data: SquadData) -> None:
     contexts = {id(example.paragraph): example.paragraph.text for example in data.examples}
     if words.detect_language(contexts.values()) == "zh":
         logger.warning(

@@ -19,7 +19,7 @@ class EvaluatedQuestion:
       prediction: the predicted answer.
       context: the number of its context, from 1; questions about the same context have the same number.
       exact: exact match, 0 or 1.
-      f1: from 0 to 1.
+      f1: F1, from 0 to 1.
     """
 
     number: int
@@ -47,7 +47,10 @@ class EvaluatedQuestion:
 
     @property
     def true_span(self) -> tuple[int, int] | None:
-        """The character offsets of the true answer that overlaps most with the predicted one, or is nearest."""
+        """The character offsets of the true answer that overlaps most with the predicted one, or is nearest to it.
+
+        Without a predicted span, that of the first true answer; None if no true answer has an offset.
+        """
         spans = [
             (start, start + len(text))
             for start, text in zip(self.example.gold_starts, self.answers, strict=True)
@@ -81,13 +84,13 @@ def scores_of(
 
     Args:
       examples: the questions, with true answers.
-      predictions: one for each.
+      predictions: the prediction for each question.
       version_2_with_negative: see `metrics.squad.evaluate`.
-      language: see there.
+      language: see `metrics.squad.evaluate`.
     """
-    how: Any = {"version_2_with_negative": version_2_with_negative, "language": language}
+    options: Any = {"version_2_with_negative": version_2_with_negative, "language": language}
     pairs = zip(examples, predictions, strict=True)
-    return [squad.answer_scores(example.gold or (), prediction.answer.text, **how) for example, prediction in pairs]
+    return [squad.answer_scores(example.gold or (), prediction.answer.text, **options) for example, prediction in pairs]
 
 
 def evaluated_questions(
@@ -97,8 +100,8 @@ def evaluated_questions(
 
     Args:
       examples: the questions, with true answers.
-      predictions: one for each.
-      scores: of each, see `scores_of`.
+      predictions: the prediction for each question.
+      scores: exact match and F1 of each, see `scores_of`.
     """
     contexts: dict[int, int] = {}
     columns = zip(examples, predictions, scores, strict=True)

@@ -1,7 +1,7 @@
 """Questions with their contexts from SQuAD's JSON, 1.1 and 2.0, or from rows (JSON Lines, CSV); no TensorFlow.
 
-Follows `read_squad_examples` of google-research/bert `run_squad.py`. Beyond it: mistakes in a file get a sentence that
-names the place, and what a file holds is counted.
+Follows `read_squad_examples` of google-research/bert `run_squad.py`. In addition, errors say where in the file they
+are, and the contents of a file are counted.
 """
 
 import logging
@@ -23,18 +23,18 @@ from bert_tf2.tasks.squad.words import Paragraph
 logger = logging.getLogger(__name__)
 
 TRAINING_SEED = 12345
-"""The original's, for the order of its training records; independent of other randomness."""
+"""The original's seed for the order of training records; independent of all other seeds."""
 
-_NAMES = {str: "a string", int: "a whole number", bool: "true or false", list: "a list", dict: "an object"}
+_TYPE_NAMES = {str: "a string", int: "a whole number", bool: "true or false", list: "a list", dict: "an object"}
 
 
 class Answer(NamedTuple):
     """The answer that a question is trained with.
 
     Attributes:
-      text: as the file has it.
-      first_word: index into the words of the paragraph.
-      last_word: likewise, included.
+      text: the text in the file.
+      first_word: the index of its first word in the paragraph.
+      last_word: the index of its last word (inclusive).
     """
 
     text: str
@@ -47,13 +47,13 @@ class Example:
     """One question.
 
     Attributes:
-      id: of the question, in the files of predictions.
-      question: its text.
-      paragraph: where the answer is sought.
-      gold: texts of the right answers, none where there is no answer; None where the file does not tell.
-      answer: what to train with; None for prediction, and where it is impossible.
-      is_impossible: there is no answer to train with; always false for prediction.
-      gold_starts: the character offset of each text of `gold` in the paragraph, -1 if it is not found; empty for
+      id: the id of the question in prediction files.
+      question: the text of the question.
+      paragraph: the context that the answer is in.
+      gold: the texts of the right answers, empty if the question has no answer; None if the file has no answers.
+      answer: the answer to train with; None for prediction, and if `is_impossible`.
+      is_impossible: whether the question has no answer to train with; always false for prediction.
+      gold_starts: the character offset of each text of `gold` in the paragraph, -1 if it does not occur; empty for
         training.
     """
 
@@ -68,16 +68,16 @@ class Example:
 
 @dataclass
 class ReadSummary:
-    """Statistics of what was read.
+    """Statistics of a file.
 
     Attributes:
-      paragraphs: contexts, equal ones of JSON Lines counted once.
-      questions: all, whether they can be used or not.
-      empty_contexts: contexts of nothing but whitespace.
-      impossible: questions without an answer; training on 2.0 alone.
-      several_answers: questions with more than one answer of which the first is trained with.
-      not_found: ids of the questions that are left out of training, as the answer is not in the context.
-      repeated_ids: ids that several questions have; of these, only the last one's prediction will be kept.
+      paragraphs: the number of contexts; in rows, equal ones count once.
+      questions: the number of questions, including those left out.
+      empty_contexts: the number of contexts without words.
+      impossible: the number of questions without an answer; counted only for training on SQuAD 2.0.
+      several_answers: the number of questions with several answers, of which the first is trained with.
+      not_found: the ids of questions that are left out of training, as the answer is not in the context.
+      repeated_ids: the ids that several questions share; only the last one's prediction is kept.
     """
 
     paragraphs: int = 0
@@ -107,12 +107,12 @@ class ReadSummary:
 
 @dataclass(frozen=True)
 class SquadData:
-    """A file.
+    """The questions of a file.
 
     Attributes:
       examples: in the order of the file.
-      language: how contexts were cut into words, "en" or "zh".
-      summary: what was read.
+      language: how contexts were split into words, `en` or `zh`.
+      summary: statistics of the file.
     """
 
     examples: list[Example]
@@ -124,11 +124,11 @@ class SquadData:
         """The right answers of each question, by id.
 
         Raises:
-          InputError: the file does not tell them.
+          InputError: the file has no answers for a question.
         """
-        without = next((example.id for example in self.examples if example.gold is None), None)
-        if without is not None:
-            raise InputError(f"Question {without} has no answers to compare with; scoring needs a file with answers.")
+        missing = next((example.id for example in self.examples if example.gold is None), None)
+        if missing is not None:
+            raise InputError(f"Question {missing} has no answers to compare with; scoring needs a file with answers.")
         return {example.id: example.gold for example in self.examples if example.gold is not None}
 
 
@@ -139,35 +139,35 @@ def read(
     version_2_with_negative: bool = False,
     language: str = "en",
     options: TokenizerOptions = PLAIN,
-    given: Form | None = None,
+    form: Form | None = None,
 ) -> SquadData:
-    """Reads a file for training or prediction: of the kind that its ending says, else SQuAD's JSON.
+    """Reads a file for training or prediction; its format is determined by the extension.
 
-    `.jsonl` is JSON Lines; `.csv`, `.tsv`, `.parquet` and `.xlsx`, perhaps with # and a sheet, are tables.
-
-    JSON may also be an array of what the lines of JSON Lines are. All may be compressed with gzip or Zstandard.
+    `.jsonl` is JSON Lines; `.csv`, `.tsv`, `.parquet` and `.xlsx`, optionally followed by # and a sheet, are tables;
+    all others are SQuAD's JSON, or a JSON array of the objects that JSON Lines would have. Files may be compressed with
+    gzip or Zstandard.
 
     Args:
       path: the file.
-      training: whether answers are to be trained with, and so checked.
-      version_2_with_negative: whether questions may have no answer; matters for training alone.
-      language: "en", "zh", or "auto": what `words.detect_language` says about all contexts together.
-      options: of the tokenizer, see `words.split`.
-      given: what flags say of the delimiter and the encoding of CSV and TSV; what is empty there is found.
+      training: whether to train with the answers, which are therefore required and checked.
+      version_2_with_negative: whether questions may have no answer; has an effect only for training.
+      language: `en`, `zh`, or `auto`: detected from all contexts, see `words.detect_language`.
+      options: the options of the tokenizer, see `words.split`.
+      form: the delimiter and encoding of CSV and TSV files given by flags; those that are not given are detected.
 
     Raises:
-      InputError: the file cannot be read, has not the form that it should have, or has no question that can be used.
+      InputError: the file cannot be read, is invalid, or has no usable question.
     """
     if language not in LANGUAGES:
         raise InputError(f"Unknown --language {language!r}; choose one of {', '.join(LANGUAGES)}.")
     where = os.fspath(path)
     content: Any = None
-    found: Iterable[Row]
+    source: Iterable[Row]
     kind = file_kinds.kind_of(where)
     if kind == "json lines":
-        found = rows.read_json_lines(where)
+        source = rows.read_json_lines(where)
     elif kind in ("csv", "tsv", "parquet", "xlsx"):
-        found = rows.read_table(where, given)
+        source = rows.read_table(where, form)
     else:
         content = _load(where)
         if not isinstance(content, list):
@@ -179,10 +179,10 @@ def read(
                 options=options,
                 content=content,
             )
-        found = (Row(f"{where}: [{index}]", str(index + 1), row) for index, row in enumerate(content))
+        source = (Row(f"{where}: [{index}]", str(index + 1), row) for index, row in enumerate(content))
     return read_rows(
         where,
-        found,
+        source,
         training=training,
         version_2_with_negative=version_2_with_negative,
         language=language,
@@ -201,16 +201,19 @@ def read_squad(
 ) -> SquadData:
     """Reads SQuAD's JSON; see `read`.
 
-    Of several answers to a question, training takes the first. Where the words at its place do not hold the text of
-    the answer, the question is left out, and counted.
+    If a question has several answers, training uses the first. A question is left out of training, and counted, if the
+    words at `answer_start` do not contain the text of the answer.
 
     Args:
       path: the file.
       training: see `read`.
-      version_2_with_negative: see there.
-      language: see there.
-      options: see there.
-      content: of the file, if it has been parsed.
+      version_2_with_negative: see `read`.
+      language: see `read`.
+      options: see `read`.
+      content: the parsed content of the file, if it has been read already.
+
+    Raises:
+      InputError: the file cannot be read, is invalid, or has no usable question.
     """
     where = os.fspath(path)
     content = _load(where) if content is None else content
@@ -220,88 +223,98 @@ def read_squad(
         for i, article in enumerate(articles)
         for j, paragraph in enumerate(_get(article, "paragraphs", list, f"{where}: data[{i}]"))
     ]
-    contexts = [_get(paragraph, "context", str, place) for place, _, paragraph in paragraphs]
+    contexts = [_get(paragraph, "context", str, location) for location, _, paragraph in paragraphs]
     if language == "auto":
         language = words.detect_language(contexts)
     summary = ReadSummary(paragraphs=len(paragraphs))
     examples = []
-    for (place, title, entry), context in zip(paragraphs, contexts, strict=True):
+    for (location, title, entry), context in zip(paragraphs, contexts, strict=True):
         paragraph = words.split(context, language, options, title)
         summary.empty_contexts += not paragraph.words
-        for k, question in enumerate(_get(entry, "qas", list, place)):
+        for k, question in enumerate(_get(entry, "qas", list, location)):
             summary.questions += 1
-            example = _example(question, paragraph, f"{place}.qas[{k}]")
+            example = _example(question, paragraph, f"{location}.qas[{k}]")
             if training:
-                trained = _with_answer(example, question, f"{place}.qas[{k}]", version_2_with_negative, summary)
+                trained = _with_answer(example, question, f"{location}.qas[{k}]", version_2_with_negative, summary)
                 examples += [trained] if trained else []
             else:
                 examples.append(example)
-    return _checked(SquadData(examples, language, summary), where, training)
+    return _validate(SquadData(examples, language, summary), where, training)
 
 
 def read_rows(
     path: str,
-    found: Iterable[Row],
+    source: Iterable[Row],
     *,
     training: bool,
     version_2_with_negative: bool = False,
     language: str = "en",
     options: TokenizerOptions = PLAIN,
 ) -> SquadData:
-    """Reads rows that each have a question and its context; see `read` and `rows`.
+    """Reads rows that each have a question and its context; see `rows`.
 
-    Questions on equal contexts share a paragraph. Where answers are only to be compared with, those in another form
-    than `rows` says are ignored, as all other keys are.
+    Questions with equal contexts share a paragraph. Unless training, invalid answers are ignored, as are unknown keys.
+
+    Args:
+      path: the file, for errors and the log.
+      source: its rows.
+      training: see `read`.
+      version_2_with_negative: see `read`.
+      language: see `read`.
+      options: see `read`.
+
+    Raises:
+      InputError: a row is invalid, or there is no usable question.
     """
-    kept = [(row, _get(row.content, "context", str, row.where)) for row in found]
-    contexts = dict.fromkeys(context for _, context in kept)
+    with_contexts = [(row, _get(row.content, "context", str, row.where)) for row in source]
+    contexts = dict.fromkeys(context for _, context in with_contexts)
     if language == "auto":
         language = words.detect_language(contexts)
     paragraphs = {context: words.split(context, language, options) for context in contexts}
     summary = ReadSummary(
         paragraphs=len(paragraphs),
-        questions=len(kept),
+        questions=len(with_contexts),
         empty_contexts=sum(not paragraph.words for paragraph in paragraphs.values()),
     )
     examples = []
-    for row, context in kept:
+    for row, context in with_contexts:
         _get(row.content, "question", str, row.where)
-        question = rows.as_squad(row, context) if training else _lenient(row, context)
+        question = rows.as_squad(row, context) if training else _as_squad_leniently(row, context)
         example = _example(question, paragraphs[context], row.where)
         if not training:
             examples.append(example)
             continue
         if version_2_with_negative:
             question.setdefault("is_impossible", False)
-        if any(map(rows.is_not_found, (question.get("answers") or ())[:1])):
+        if any(map(rows.lacks_start, (question.get("answers") or ())[:1])):
             summary.not_found.append(example.id)
             continue
         trained = _with_answer(example, question, row.where, version_2_with_negative, summary)
         examples += [trained] if trained else []
-    return _checked(SquadData(examples, language, summary), path, training)
+    return _validate(SquadData(examples, language, summary), path, training)
 
 
-def _lenient(row: Row, context: str) -> dict[str, Any]:
-    """A row as a question of SQuAD's JSON; without answers where they have another form."""
-    plain = {"id": row.content.get("id", row.name), "question": row.content["question"]}
+def _as_squad_leniently(row: Row, context: str) -> dict[str, Any]:
+    """A row in the form of SQuAD's JSON, without answers if they are invalid."""
+    without_answers = {"id": row.content.get("id", row.number), "question": row.content["question"]}
     try:
         question = rows.as_squad(row, context)
         for answer in question.get("answers") or ():
             _get(answer, "text", str, row.where)
     except InputError:
-        return plain
+        return without_answers
     return question
 
 
 def training_order(examples: Iterable[Example]) -> list[Example]:
-    """The examples in the order in which the original wrote them to `train.tf_record`: shuffled, always the same."""
+    """The examples in the order of the original's `train.tf_record`: shuffled, always in the same way."""
     shuffled = list(examples)
     random.Random(TRAINING_SEED).shuffle(shuffled)
     return shuffled
 
 
 def _example(question: Any, paragraph: Paragraph, where: str) -> Example:
-    """The question as prediction needs it."""
+    """The question for prediction, without an answer to train with."""
     text = _get(question, "question", str, where)
     answers = question.get("answers")
     if answers is None:
@@ -314,7 +327,7 @@ def _example(question: Any, paragraph: Paragraph, where: str) -> Example:
 
 
 def _start(answer: dict[str, Any], context: str) -> int:
-    """The given character offset of an answer if the text is there, else that of its first occurrence, or -1."""
+    """The `answer_start` of an answer if its text is there, else the offset of its first occurrence, or -1."""
     text, start = answer["text"], answer.get("answer_start")
     if isinstance(start, int) and start >= 0 and context.startswith(text, start):
         return start
@@ -322,37 +335,37 @@ def _start(answer: dict[str, Any], context: str) -> int:
 
 
 def _title(article: Any) -> str:
-    """The title of an article, which is optional."""
+    """The title of an article; "" if it has none."""
     title = article.get("title")
     return title if isinstance(title, str) else ""
 
 
 def _with_answer(example: Example, question: Any, where: str, version_2: bool, summary: ReadSummary) -> Example | None:
-    """The example with what it is trained with; None where the answer is not in the text."""
+    """The example with the answer to train with; None if the answer is not in the context."""
     if version_2 and "is_impossible" not in question:
         raise InputError(
             f"{where} has no is_impossible: the file is SQuAD 1.1; omit --version_2_with_negative, or give a 2.0 file."
         )
-    identity, text, paragraph, gold = example.id, example.question, example.paragraph, example.gold
+    question_id, text, paragraph, gold = example.id, example.question, example.paragraph, example.gold
     if version_2 and _get(question, "is_impossible", bool, where):
         summary.impossible += 1
-        return Example(identity, text, paragraph, gold, is_impossible=True)
+        return Example(question_id, text, paragraph, gold, is_impossible=True)
     if not gold:
         if question.get("is_impossible"):
             advice = "the file is SQuAD 2.0; give --version_2_with_negative."
         else:
             advice = "training needs one for each question" + (" that is not is_impossible." if version_2 else ".")
-        raise InputError(f"{where} (id {identity}) has no answer: {advice}")
+        raise InputError(f"{where} (id {question_id}) has no answer: {advice}")
     summary.several_answers += len(gold) > 1
     answer = _answer(question["answers"][0], paragraph, f"{where}.answers[0]")
     if answer is None:
-        summary.not_found.append(identity)
+        summary.not_found.append(question_id)
         return None
-    return Example(identity, text, paragraph, gold, answer)
+    return Example(question_id, text, paragraph, gold, answer)
 
 
 def _answer(entry: Any, paragraph: Paragraph, where: str) -> Answer | None:
-    """The words that hold an answer; None where they do not, after the original's rules."""
+    """The words that contain an answer; None if the words at `answer_start` do not, as the original defines it."""
     text = _get(entry, "text", str, where)
     start = _get(entry, "answer_start", int, where)
     end = start + len(text)
@@ -364,16 +377,17 @@ def _answer(entry: Any, paragraph: Paragraph, where: str) -> Answer | None:
     first, last = paragraph.word_at(start), paragraph.word_at(end - 1)
     cleaned = " ".join(text.split())
     if paragraph.language == "zh":
-        found = 0 <= first <= last and cleaned in " ".join(paragraph.quote(*paragraph.span(first, last)).split())
+        is_contained = 0 <= first <= last and cleaned in " ".join(paragraph.quote(*paragraph.span(first, last)).split())
     else:
-        found = cleaned in " ".join(paragraph.words[first : last + 1])
-    if not (cleaned and found):
+        is_contained = cleaned in " ".join(paragraph.words[first : last + 1])
+    if not (cleaned and is_contained):
         return None
-    return Answer(text, first % len(paragraph.words), last)  # -1, before the first word, is found for a lone word only
+    # `first` is -1 if the answer begins before the first word; then only a lone word can contain it.
+    return Answer(text, first % len(paragraph.words), last)
 
 
-def _checked(data: SquadData, path: str, training: bool) -> SquadData:
-    """The data; counts repeated ids, and rejects files without anything to do."""
+def _validate(data: SquadData, path: str, training: bool) -> SquadData:
+    """Counts repeated ids, logs the summary, and rejects files without usable questions; returns the data."""
     summary = data.summary
     if not summary.questions:
         raise InputError(f"{path} has no questions.")
@@ -404,7 +418,7 @@ def _load(path: str) -> Any:
 
 
 def _get(holder: Any, key: str, kind: type, where: str) -> Any:
-    """What an object of the file has under a key, of the type that it should have."""
+    """The value of a key of an object in the file; checks its type."""
     if not isinstance(holder, dict):
         raise InputError(f"{where} is {_kind(holder)}, expected an object with {key!r}.")
     if key not in holder:
@@ -413,7 +427,7 @@ def _get(holder: Any, key: str, kind: type, where: str) -> Any:
         )
     value = holder[key]
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise InputError(f"{where}: {key!r} is {_kind(value)}, expected {_NAMES[kind]}.")
+        raise InputError(f"{where}: {key!r} is {_kind(value)}, expected {_TYPE_NAMES[kind]}.")
     return value
 
 
@@ -425,4 +439,4 @@ def _id(holder: Any, where: str) -> str:
 
 
 def _kind(value: Any) -> str:
-    return "null" if value is None else _NAMES.get(type(value), "a number")
+    return "null" if value is None else _TYPE_NAMES.get(type(value), "a number")

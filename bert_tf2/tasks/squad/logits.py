@@ -1,4 +1,4 @@
-"""A model's logits for windows, saved while they are computed, so that a killed prediction can continue.
+"""A model's logits for windows, saved while they are computed, so that an interrupted prediction can resume.
 
 Shapes: `F` windows, `S` `max_seq_length`.
 """
@@ -17,37 +17,37 @@ class Logits:
     """Start and end logits of windows, in memory or in files.
 
     Args:
-      rows: int64 `[F]`, the window that each row is of.
-      start: `[F, S]`.
-      end: `[F, S]`.
+      windows: int64 `[F]`, the index of the window of each row.
+      start: float32 `[F, S]`, start logits.
+      end: float32 `[F, S]`, end logits.
     """
 
-    def __init__(self, rows: NDArray[np.int64], start: Floats, end: Floats) -> None:
-        self._place = np.argsort(rows)
+    def __init__(self, windows: NDArray[np.int64], start: Floats, end: Floats) -> None:
+        self._row_of_window = np.argsort(windows)
         self._start, self._end = start, end
 
-    def part(self, first: int, last: int) -> tuple[Floats, Floats]:
-        """Those of windows `first` to `last` (not included), in their order, each `[last - first, S]`."""
-        places = self._place[first:last]
-        return self._start[places], self._end[places]
+    def of_windows(self, first: int, last: int) -> tuple[Floats, Floats]:
+        """Start and end logits of windows `first` to `last` (exclusive), in order, each `[last - first, S]`."""
+        rows = self._row_of_window[first:last]
+        return self._start[rows], self._end[rows]
 
 
 def compute(outputs: OutputBatches) -> Logits:
-    """Start and end logits of all windows.
+    """Computes start and end logits of all windows.
 
-    What is done is kept beside `outputs.output_file`, until `outputs.discard`; a later call with the same weights and
-    windows continues from there.
+    Logits are saved next to `outputs.output_file` until `outputs.discard`; a later call with the same weights and
+    windows resumes from them.
 
     Args:
-      outputs: of the F windows, logits of S positions each.
+      outputs: the batches of the model's outputs for F windows: logits of S positions each.
 
     Raises:
-      InputError: another process computes for the same file.
+      InputError: another process is computing logits for the same file.
       OSError: the logits cannot be written.
     """
     sizes = dict.fromkeys((START_LOGITS, END_LOGITS), outputs.examples.max_length)
-    follows_from = {}
+    depends_on = {}
     if outputs.output_file is not None:
-        follows_from = {"weights": fingerprint(outputs.model), "windows": kept_outputs.digest(outputs.examples)}
-    rows, values = kept_outputs.compute(outputs, sizes, follows_from)
-    return Logits(rows, values[START_LOGITS], values[END_LOGITS])
+        depends_on = {"weights": fingerprint(outputs.model), "windows": kept_outputs.digest(outputs.examples)}
+    windows, values = kept_outputs.compute(outputs, sizes, depends_on)
+    return Logits(windows, values[START_LOGITS], values[END_LOGITS])

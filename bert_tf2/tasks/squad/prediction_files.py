@@ -1,7 +1,8 @@
-"""Prediction files, byte-identical to the original's, and two of our own; no TensorFlow.
+"""Prediction files: the original's, byte for byte, and our own; no TensorFlow.
 
-`predictions.json`, `nbest_predictions.json` and, on 2.0, `null_odds.json` are what Python's `json.dumps(..., indent=4)`
-makes of dicts from question to answer, answers and odds. `json` is slow at indenting, so lines are put together here.
+`predictions.json`, `nbest_predictions.json` and, on SQuAD 2.0, `null_odds.json` are what `json.dumps(..., indent=4)`
+makes of dicts from question ids to answers, n-best answers and odds. Because `json` is slow at indenting, the text is
+formatted here.
 """
 
 import contextlib
@@ -22,11 +23,11 @@ THRESHOLD = run_files.NULL_THRESHOLD
 _THRESHOLD, _WEIGHTS = "null_score_diff_threshold", "weights"
 _THRESHOLD_ADVICE = f'expected {{"{_THRESHOLD}": a number, "{_WEIGHTS}": a string}}; remove it, or evaluate again'
 
-_string = json.JSONEncoder().encode
+_quoted = json.JSONEncoder().encode
 
 
 class Predictions(Protocol):
-    """A list of predictions, or a `spilled.SpilledSequence` of them."""
+    """A list of predictions, or a `spilled.SpilledSequence`."""
 
     def __iter__(self) -> Iterator[Prediction]: ...
 
@@ -34,41 +35,41 @@ class Predictions(Protocol):
 
 
 def write(
-    folder: str | os.PathLike[str], predictions: Predictions, null_score_diff_threshold: float | None = None
+    directory: str | os.PathLike[str], predictions: Predictions, null_score_diff_threshold: float | None = None
 ) -> list[Path]:
     """Writes the original's files of predictions.
 
     Args:
-      folder: where to.
-      predictions: for each question. Of several with one id, the last one counts.
-      null_score_diff_threshold: another threshold than the one of the predictions, see `answers.with_threshold`.
+      directory: the directory to write them into.
+      predictions: one for each question. If several have the same id, the last one is written.
+      null_score_diff_threshold: replaces the threshold of the predictions, see `answers.with_threshold`.
 
     Returns:
-      The files, two of them for 1.1 and three for 2.0.
+      The paths: two for SQuAD 1.1, three for 2.0.
 
     Raises:
       OSError: a file cannot be written.
     """
-    latest: dict[str, int] = {}
+    last_index: dict[str, int] = {}  # by question id
     names = [PREDICTIONS, N_BEST]
     for number, prediction in enumerate(predictions):
-        latest[prediction.id] = number
+        last_index[prediction.id] = number
         if prediction.null_odds is not None and NULL_ODDS not in names:
             names.append(NULL_ODDS)
-    paths = [file_system.path(folder) / name for name in names]
+    paths = [file_system.path(directory) / name for name in names]
     with contextlib.ExitStack() as stack:
-        files_of = [stack.enter_context(atomic.replacing(path)) for path in paths]
-        before = "{\n"
-        for identity, number in latest.items():
+        opened = [stack.enter_context(atomic.replacing(path)) for path in paths]
+        separator = "{\n"
+        for question_id, number in last_index.items():
             prediction = predictions[number]
             if null_score_diff_threshold is not None:
                 prediction = with_threshold(prediction, null_score_diff_threshold)
-            values = (_string(prediction.answer.text), _list(prediction.n_best), repr(prediction.null_odds))
-            for file, value in zip(files_of, values, strict=False):
-                file.write(f"{before}    {_string(identity)}: {value}")
-            before = ",\n"
-        for file in files_of:
-            file.write("{}\n" if before == "{\n" else "\n}\n")
+            values = (_quoted(prediction.answer.text), _n_best_json(prediction.n_best), repr(prediction.null_odds))
+            for file, value in zip(opened, values, strict=False):
+                file.write(f"{separator}    {_quoted(question_id)}: {value}")
+            separator = ",\n"
+        for file in opened:
+            file.write("{}\n" if separator == "{\n" else "\n}\n")
     return paths
 
 
@@ -77,13 +78,13 @@ def rows(
 ) -> Iterator[dict[str, Any]]:
     """The rows of `predictions.jsonl`: question, answer, its probability and position.
 
-    A row is `{"id", "question", "answer", "probability", "start", "end"}`; `context[start:end]` is the answer, but for
-    whitespace between its words. Where there is no answer, it is "" and its position is None. If the file has true
-    answers, they follow the question as `truth`.
+    A row is `{"id", "question", "answer", "probability", "start", "end"}`; `context[start:end]` is the answer, except
+    for whitespace between its words. "No answer" is "", and its position None. If the file has true answers, they
+    follow the question as `truth`.
 
     Args:
       examples: the questions.
-      predictions: one for each.
+      predictions: the prediction for each question.
       min_confidence: an answer with a lower probability becomes None, as does its position.
     """
     has_truths = any(example.gold is not None for example in examples)
@@ -103,12 +104,12 @@ def rows(
 
 
 def write_threshold(path: str | os.PathLike[str], null_score_diff_threshold: float, weights: str) -> None:
-    """Stores a threshold, found on one file, for predictions on others.
+    """Saves a threshold that was found on one file, for predictions on others.
 
     Args:
-      path: the file.
+      path: the file to write.
       null_score_diff_threshold: the threshold.
-      weights: what tells those of the model that it was found with from others.
+      weights: the fingerprint of the weights that it was found with.
 
     Raises:
       OSError: the file cannot be written.
@@ -118,10 +119,13 @@ def write_threshold(path: str | os.PathLike[str], null_score_diff_threshold: flo
 
 
 def read_threshold(path: str | os.PathLike[str]) -> tuple[float, str]:
-    """What `write_threshold` has kept: the threshold and `weights`.
+    """Reads the file of `write_threshold`.
+
+    Returns:
+      The threshold, and the fingerprint of the weights that it was found with.
 
     Raises:
-      InputError: the file is missing or something else.
+      InputError: the file is missing or invalid.
     """
     try:
         values = json_files.read_object(path, _THRESHOLD_ADVICE)
@@ -132,9 +136,9 @@ def read_threshold(path: str | os.PathLike[str]) -> tuple[float, str]:
         raise InputError(f"{os.fspath(path)} has no threshold; {_THRESHOLD_ADVICE}.") from None
 
 
-def _list(entries: Sequence[NBestEntry]) -> str:
+def _n_best_json(entries: Sequence[NBestEntry]) -> str:
     items = [
-        f'        {{\n            "text": {_string(text)},\n'
+        f'        {{\n            "text": {_quoted(text)},\n'
         f'            "probability": {probability!r},\n'
         f'            "start_logit": {start_logit!r},\n'
         f'            "end_logit": {end_logit!r}\n        }}'

@@ -30,9 +30,9 @@ _CHINESE = {
 }
 
 
-def _pattern(words: dict[str, str], one: str) -> re.Pattern[str]:
-    alternatives = "|".join(f"({forms})" for forms in words.values())
-    return re.compile(one.format(alternatives), re.IGNORECASE)
+def _pattern(forms_by_name: dict[str, str], template: str) -> re.Pattern[str]:
+    alternatives = "|".join(f"({forms})" for forms in forms_by_name.values())
+    return re.compile(template.format(alternatives), re.IGNORECASE)
 
 
 _PATTERNS = {"en": _pattern(_ENGLISH, r"\b(?:{})\b"), "zh": _pattern(_CHINESE, "(?:{})")}
@@ -50,7 +50,7 @@ def number_of(question: str, language: str) -> int:
         names("en")[number_of("In which year did he, who was ill, die?", "en")]  # "which"
 
     Args:
-      question: the question.
+      question: the text of the question.
       language: `en` or `zh`.
     """
     match = _PATTERNS[language].search(" ".join(question.split()))

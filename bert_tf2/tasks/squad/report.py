@@ -1,4 +1,4 @@
-"""The sections of `report.html` for question answering: question words, lengths, no answer, worst; no TensorFlow.
+"""The sections of `report.html` for question answering; no TensorFlow.
 
 Shapes: `N` questions.
 """
@@ -24,8 +24,8 @@ from bert_tf2.tasks.squad import question_words
 from bert_tf2.tasks.squad.evaluated import EvaluatedQuestion
 from bert_tf2.tasks.squad.windows import Windows
 
-_WORST = 30
-_MOST_ANSWERS = 5  # true answers listed below a question
+_WORST_COUNT = 30
+_MAX_ANSWERS = 5  # true answers listed below a question
 
 _RIGHT, _PARTLY, _WRONG = "right", "partly right", "wrong answer"
 _NOT_ANSWERED, _WRONGLY_ANSWERED = "answerable, but not answered", "unanswerable, but answered"
@@ -44,9 +44,9 @@ class Collected:
       exact: exact match.
       f1: F1.
       confidence: the probability of the predicted answer.
-      words: the index of the question word.
-      answer_lengths: the length of the first true answer; -1 if there is none.
-      null_odds: SQuAD 2.0 only, see `NoAnswer`; likewise the following.
+      words: the index of the question word in `question_words.names`.
+      answer_lengths: the length of the first true answer, in words or, in Chinese, characters; -1 if there is none.
+      null_odds: see `NoAnswer`; this and the next three are empty except for SQuAD 2.0.
       has_best: see `NoAnswer`.
       best: exact match and F1 of the best answer that is not empty.
       without: see `NoAnswer`.
@@ -68,7 +68,7 @@ class Collected:
 
     @classmethod
     def of(cls, questions: Iterable[EvaluatedQuestion], version_2: bool, language: str) -> "Collected":
-        """Collects from the questions of a file.
+        """Collects data from the questions of a file.
 
         Args:
           questions: in order; they are not kept.
@@ -77,16 +77,16 @@ class Collected:
         """
         collected = cls(version_2, language)
 
-        def passing() -> Iterable[EvaluatedQuestion]:
+        def imperfect() -> Iterable[EvaluatedQuestion]:
             for question in questions:
                 collected._add(question)
                 if question.f1 < 1:
                     yield question
 
-        # Ties go to the first, so that the page is deterministic.
+        # Ties go to the first question, so that the page is deterministic.
         collected.worst = heapq.nsmallest(
-            _WORST,
-            passing(),
+            _WORST_COUNT,
+            imperfect(),
             key=lambda question: (question.f1, -question.prediction.answer.probability, question.number),
         )
         return collected
@@ -124,12 +124,12 @@ class Collected:
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """The 95 % intervals of the results, in percent."""
-        has = self.has_answer
-        parts = {"": np.ones(len(has), np.bool_)}
+        has_answer = self.has_answer
+        groups = {"": np.ones(len(has_answer), np.bool_)}
         if self.version_2:
-            parts |= {"HasAns_": has, "NoAns_": ~has}
+            groups |= {"HasAns_": has_answer, "NoAns_": ~has_answer}
         names, intervals = ("exact" if self.version_2 else "exact_match", "f1"), {}
-        for prefix, rows in parts.items():
+        for prefix, rows in groups.items():
             for name, scores in zip(names, self.scores.values(), strict=True):
                 low, high = wilson(float(scores[rows].sum()), int(rows.sum()))
                 intervals[f"{prefix}{name}"] = 100 * low, 100 * high
@@ -137,7 +137,7 @@ class Collected:
 
     @property
     def no_answer(self) -> NoAnswer:
-        """The questions by threshold; SQuAD 2.0 only."""
+        """The scores of all questions as a function of the threshold; SQuAD 2.0 only."""
         exact, f1 = np.array(self.best).T
         odds, has_best = np.array(self.null_odds), np.array(self.has_best)
         return NoAnswer(odds, has_best, self.has_answer, exact, f1, np.array(self.without))
@@ -151,14 +151,14 @@ def sections(collected: Collected, windows: Windows, threshold: float, results: 
     """The sections that are specific to question answering.
 
     Args:
-      collected: from the questions.
-      windows: of the questions.
+      collected: data of the questions.
+      windows: the windows of the questions.
       threshold: the `null_score_diff_threshold` of the evaluation.
-      results: of the evaluation, for the best thresholds.
+      results: the results of the evaluation, for the best thresholds.
     """
     worst = [_example(question) for question in collected.worst]
-    sure = np.array(collected.confidence, np.float32), np.array(collected.exact) > 0
-    parts = [
+    confidences = np.array(collected.confidence, np.float32), np.array(collected.exact) > 0
+    page_sections = [
         Section("Scores by question word", _by_word(collected)),
         Section("Scores by length", _by_length(collected, windows)),
     ]
@@ -166,9 +166,9 @@ def sections(collected: Collected, windows: Windows, threshold: float, results: 
         thresholds = {"used": threshold}
         names = {"best exact match": "best_exact_thresh", "best F1": "best_f1_thresh"}
         thresholds |= {name: results[key] for name, key in names.items() if key in results}
-        parts.append(Section("Questions without an answer", _no_answer(collected, thresholds)))
-    parts.append(Section("Calibration", list(confidence.blocks(*sure, "answers", "exact match", _NOTE))))
-    return [*parts, Section("Worst questions", [Examples(worst) if worst else Text("All answers are right.")])]
+        page_sections.append(Section("Questions without an answer", _no_answer(collected, thresholds)))
+    page_sections.append(Section("Calibration", list(confidence.blocks(*confidences, "answers", "exact match", _NOTE))))
+    return [*page_sections, Section("Worst questions", [Examples(worst) if worst else Text("All answers are right.")])]
 
 
 def _by_word(collected: Collected) -> list[Block]:
@@ -188,11 +188,11 @@ def _by_length(collected: Collected, windows: Windows) -> list[Block]:
         "question (tokens)": np.diff(tokenized.questions.row_splits),
     }
     tables: list[Block] = [_length_table(name, values, collected.scores) for name, values in lengths.items()]
-    has = collected.has_answer
-    if has.any():
+    has_answer = collected.has_answer
+    if has_answer.any():
         unit = "characters" if collected.language == "zh" else "words"
-        scores = {name: values[has] for name, values in collected.scores.items()}
-        tables.append(_length_table(f"answer ({unit})", np.array(collected.answer_lengths)[has], scores))
+        scores = {name: values[has_answer] for name, values in collected.scores.items()}
+        tables.append(_length_table(f"answer ({unit})", np.array(collected.answer_lengths)[has_answer], scores))
     return tables
 
 
@@ -214,7 +214,7 @@ def _no_answer(collected: Collected, thresholds: Mapping[str, float]) -> list[Bl
         [used.true - used.right, used.right],
     ]
     return [
-        Figures([figure(name, _ratio(used.right, of), wilson(used.right, of)) for name, of in ratios]),
+        Figures([figure(name, _ratio(used.right, count), wilson(used.right, count)) for name, count in ratios]),
         Picture(
             pictures.matrix(
                 ["answerable", "unanswerable"], ["answered", "not answered"], counts, "truth", "prediction"
@@ -227,8 +227,8 @@ def _no_answer(collected: Collected, thresholds: Mapping[str, float]) -> list[Bl
     ]
 
 
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else float("nan")
+def _ratio(count: int, total: int) -> float:
+    return count / total if total else float("nan")
 
 
 def _curve(no_answer: NoAnswer, used: float) -> Picture:
@@ -273,7 +273,7 @@ def _threshold_table(no_answer: NoAnswer, thresholds: Mapping[str, float]) -> Ta
 def _example(question: EvaluatedQuestion) -> Example:
     text, marks = excerpt(question.example.paragraph.text, _marks(question))
     answers = list(dict.fromkeys(question.answers))
-    listed = " | ".join(answers[:_MOST_ANSWERS]) + (" | …" if len(answers) > _MOST_ANSWERS else "")
+    listed = " | ".join(answers[:_MAX_ANSWERS]) + (" | …" if len(answers) > _MAX_ANSWERS else "")
     title = question.example.paragraph.title
     facts = [
         ("question", question.example.question),
@@ -316,7 +316,7 @@ def windows_table(windows: Windows) -> Table:
     summary, counts = windows.summary, np.diff(windows.splits)
     size, parameters = f"max_seq_length={windows.parameters.max_seq_length}", windows.parameters
     stride = f"{parameters.doc_stride} {inflected(parameters.doc_stride, 'token', 'tokens')}"
-    most = f"{parameters.max_query_length} {inflected(parameters.max_query_length, 'token', 'tokens')}"
+    query_length = f"{parameters.max_query_length} {inflected(parameters.max_query_length, 'token', 'tokens')}"
     rows: list[list[str | int | float]] = [
         ["questions", summary.questions, ""],
         ["windows", summary.windows, f"of at most {size} tokens, every doc_stride={stride}"],
@@ -328,7 +328,7 @@ def windows_table(windows: Windows) -> Table:
         [
             "truncated questions",
             summary.cut_questions,
-            f"longer than max_query_length={most}",
+            f"longer than max_query_length={query_length}",
         ],
         ["questions without windows", summary.without_windows, "their context has no tokens"],
     ]

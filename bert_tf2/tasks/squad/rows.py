@@ -1,10 +1,10 @@
-"""Questions in rows, each with its own context: JSON Lines, an array of objects, or a table; no TensorFlow.
+"""Questions in rows, each with its context: JSON Lines, an array of objects, or a table; no TensorFlow.
 
     {"question": "Who?", "context": "Jim was here.", "answer": "Jim", "answer_start": 0}
 
-A row has `question` and `context`; `id` if it is not to be called by its number; and for training or evaluation
-`answer` (a text) with `answer_start`, or `answers` as SQuAD has them or as Hugging Face's data sets have them. Without
-`answer_start`, the first place in the context where the text stands is taken.
+A row has `question` and `context`; optionally `id`, by default the number of the row; and for training or evaluation
+`answer` (a text) with `answer_start`, or `answers` in the form of SQuAD or of Hugging Face's datasets. Without
+`answer_start`, the answer is the first occurrence of its text in the context.
 """
 
 import logging
@@ -23,21 +23,21 @@ _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no", "")
 
 
 class Row(NamedTuple):
-    """A question as a file has it.
+    """The row of a question.
 
     Attributes:
-      where: its place, for errors.
-      name: its number, from 1.
-      content: what `json` makes of it; of tables the cells that are not empty, and an empty `answer`.
+      where: the file and the line or row, for errors.
+      number: the number of the line or row, from 1, as text; the default id.
+      content: the parsed JSON; for tables, a dict of the cells that are not empty, and of `answer` even if it is empty.
     """
 
     where: str
-    name: str
+    number: str
     content: Any
 
 
 def read_json_lines(path: str) -> Iterator[Row]:
-    """The lines that are not blank; each is called by the number of its line.
+    """The lines of a file, except those that are empty or only whitespace.
 
     Raises:
       InputError: the file cannot be read, or a line is not JSON.
@@ -48,38 +48,38 @@ def read_json_lines(path: str) -> Iterator[Row]:
             yield Row(where, str(number), json_files.parse(line, where, FORM))
 
 
-def read_table(path: str, given: Form | None = None) -> Iterator[Row]:
-    """The rows of a CSV, TSV, Parquet or Excel file below the header, called by their number.
+def read_table(path: str, form: Form | None = None) -> Iterator[Row]:
+    """The rows of a CSV, TSV, Parquet or Excel file after the header.
 
     Args:
       path: the file.
-      given: what flags say of delimiter and encoding; what is empty there is found.
+      form: the delimiter and encoding given by flags; those that are not given are detected.
 
     Raises:
-      InputError: the file cannot be read, has not the columns `question` and `context`, or a row does not fit.
+      InputError: the file cannot be read, lacks the column `question` or `context`, or a row is invalid.
     """
-    table = tables.open_table(path, header=True, form=tables.find_form(path, COLUMNS, True, given))
+    table = tables.open_table(path, header=True, form=tables.find_form(path, COLUMNS, True, form))
     names = table.names or []
     missing = [name for name in COLUMNS if name not in names]
     if missing or len(set(names)) < len(names):
-        what = f"no column {missing[0]!r}" if missing else "columns of the same name"
+        fault = f"no column {missing[0]!r}" if missing else "columns of the same name"
         raise InputError(
-            f"{path} has {what}, but {some(map(repr, names), MOST_NAMED)}; the first row must name the columns: "
+            f"{path} has {fault}, but {some(map(repr, names), MOST_NAMED)}; the first row must name the columns: "
             "question, context, and perhaps id, answer, answer_start, is_impossible."
             + delimited.delimiter_hint(COLUMNS[0], names)
         )
     has_types = tables.kind_of(path) == "parquet"
     for number, (where, row) in enumerate(table.named_rows(), 1):
-        yield Row(where, str(number), _typed(row) if has_types else _of_cells(row, where))
+        yield Row(where, str(number), _from_typed_cells(row) if has_types else _from_text_cells(row, where))
 
 
-def _typed(row: dict[str, Any]) -> dict[str, Any]:
-    """The content of a row as JSON has it: what is null is left out, but an answer that is null is none."""
+def _from_typed_cells(row: dict[str, Any]) -> dict[str, Any]:
+    """The content of a row with typed cells, without nulls; but a null `answer` is kept, as it means no answer."""
     return {name: value for name, value in row.items() if value is not None or name == "answer"}
 
 
-def _of_cells(row: dict[str, str], where: str) -> dict[str, Any]:
-    """The content of a row whose cells are texts."""
+def _from_text_cells(row: dict[str, str], where: str) -> dict[str, Any]:
+    """The content of a row whose cells are text."""
     content: dict[str, Any] = {name: row[name] for name in (*COLUMNS, "answer") if name in row}
     if row.get("id", "").strip():
         content["id"] = row["id"].strip()
@@ -88,11 +88,11 @@ def _of_cells(row: dict[str, str], where: str) -> dict[str, Any]:
             raise InputError(f"{where}: answer_start is {start!r:.60}; it must be a whole number, from 0.")
         content["answer_start"] = int(start)
     if "is_impossible" in row:
-        content["is_impossible"] = _truth(row["is_impossible"], where)
+        content["is_impossible"] = _parse_bool(row["is_impossible"], where)
     return content
 
 
-def _truth(cell: str, where: str) -> bool:
+def _parse_bool(cell: str, where: str) -> bool:
     value = cell.strip().lower()
     if value not in (*_TRUE, *_FALSE):
         raise InputError(f"{where}: is_impossible is {cell!r:.60}; it must be true or false.")
@@ -100,30 +100,30 @@ def _truth(cell: str, where: str) -> bool:
 
 
 def as_squad(row: Row, context: str) -> dict[str, Any]:
-    """A row as a question of SQuAD's JSON: `id`, `question`, and if the row tells, `answers` and `is_impossible`.
+    """A row in the form of SQuAD's JSON: `id`, `question`, and if the row has them, `answers` and `is_impossible`.
 
     Args:
-      row: an object with a `question`.
+      row: a row whose content is an object with a `question`.
       context: its context.
 
     Raises:
-      InputError: the answers have another form than they may have.
+      InputError: the answers are invalid.
     """
     content, where = row.content, row.where
-    found: dict[str, Any] = {"id": content.get("id", row.name), "question": content.get("question")}
+    question: dict[str, Any] = {"id": content.get("id", row.number), "question": content.get("question")}
     answers = _answers(content, where)
     if answers is not None:
-        found["answers"] = [_with_start(answer, context) for answer in answers]
-        found["is_impossible"] = not answers
+        question["answers"] = [_with_start(answer, context) for answer in answers]
+        question["is_impossible"] = not answers
     if content.get("is_impossible") is not None:
-        found["is_impossible"] = content["is_impossible"]
-    if found.get("is_impossible") is True:
-        found.setdefault("answers", [])
-    return found
+        question["is_impossible"] = content["is_impossible"]
+    if question.get("is_impossible") is True:
+        question.setdefault("answers", [])
+    return question
 
 
 def _answers(content: dict[str, Any], where: str) -> list[Any] | None:
-    """The answers as SQuAD has them, perhaps without their places; None where the row does not tell."""
+    """The answers in the form of SQuAD, possibly without `answer_start`; None if the row has no answers."""
     if "answers" in content:
         answers = content["answers"]
         if not isinstance(answers, dict):
@@ -151,13 +151,13 @@ def _refuse(where: str, key: str, value: Any) -> list[Any]:
 
 
 def _with_start(answer: Any, context: str) -> Any:
-    """An answer with its place: the first one, if none is given; without a place, if it is not in the context."""
+    """An answer with `answer_start`, by default its first occurrence; unchanged if it is not in the context."""
     if not isinstance(answer, dict) or "answer_start" in answer or not isinstance(answer.get("text"), str):
         return answer
-    place = context.find(answer["text"])
-    return answer if place < 0 else {**answer, "answer_start": place}
+    start = context.find(answer["text"])
+    return answer if start < 0 else {**answer, "answer_start": start}
 
 
-def is_not_found(answer: Any) -> bool:
-    """Whether an answer of `as_squad` is not in its context, and nobody said where it would be."""
+def lacks_start(answer: Any) -> bool:
+    """Whether an answer of `as_squad` has no `answer_start`, because it is not in the context."""
     return isinstance(answer, dict) and isinstance(answer.get("text"), str) and "answer_start" not in answer

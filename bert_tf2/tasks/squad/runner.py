@@ -94,9 +94,9 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
     def __init__(self, config: SquadConfig, foundation: Pretrained) -> None:
         super().__init__(config, foundation)
         self.description, self.read = open_data(config, foundation)
-        self._both: Questions | None = None  # what is evaluated and predicted, where that is one file
-        self._best_threshold: tuple[float, str] | None = None  # of the latest evaluation, and what tells the weights
-        self._threshold = 0.0  # of the prediction
+        self._shared: Questions | None = None  # the questions of a file that is both evaluated and predicted
+        self._best_threshold: tuple[float, str] | None = None  # of the latest evaluation; with the weights' fingerprint
+        self._threshold = 0.0  # for the prediction
         self._reported, self._scores = Latest[report.Collected](), Latest[list[tuple[float, float]]]()
 
     @property
@@ -106,33 +106,33 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
 
     def encode(self, split: Split) -> Questions:
         """Questions as windows."""
-        if not self._is_both(split):
+        if not self._is_shared(split):
             return self._encode(split)
-        self._both = self._both or self._encode("test")
-        return self._both
+        self._shared = self._shared or self._encode("test")
+        return self._shared
 
-    def _is_both(self, split: Split) -> bool:
+    def _is_shared(self, split: Split) -> bool:
         return split != "train" and self.read.get("dev") is self.read.get("test")
 
     def _encode(self, split: Split) -> Questions:
         path, data = str(files_of(self.config)[split]), self.read[split]
-        made = encode(data, path, self.tokenizer, self.description, split == "train", self.directory)
+        encoded = encode(data, path, self.tokenizer, self.description, split == "train", self.directory)
         if self.config.verbose_logging:
-            for identity in data.summary.not_found:
-                logger.info("Left out of the training, as the answer is not in the context: %s.", identity)
-        return made
+            for question_id in data.summary.not_found:
+                logger.info("Left out of the training, as the answer is not in the context: %s.", question_id)
+        return encoded
 
     def write_encoded(self, split: Split, encoded: Questions) -> None:
-        """Writes the original's records, and what was read, left out and cut."""
-        folder = self.config.output_dir
-        if self._is_both(split):
+        """Writes the original's records, and statistics of the file."""
+        output_dir = self.config.output_dir
+        if self._is_shared(split):
             split = "test"
         if split in _RECORDS:
-            write_records(encoded.windows, os.path.join(folder, _RECORDS[split]))
-        encoded.save_summary(os.path.join(folder, run_files.summary_of(_SUMMARIES[split])))
+            write_records(encoded.windows, os.path.join(output_dir, _RECORDS[split]))
+        encoded.save_summary(os.path.join(output_dir, run_files.summary_of(_SUMMARIES[split])))
 
     def make_model(self, skip_padding: bool) -> SpanModel:
-        """The encoder with scores of first and last tokens."""
+        """The encoder with start and end logits for each token."""
         return SpanModel(
             self.foundation.bert_config,
             recompute=self.config.recompute,
@@ -140,116 +140,117 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
             skip_padding=skip_padding,
         )
 
-    def keep(self, folder: str) -> None:
-        """The task, and the threshold of the latest evaluation."""
-        self.description.save(folder)
-        self._keep_threshold(folder)
+    def save_assets(self, directory: str) -> None:
+        """Writes the description of the task, and the threshold of the latest evaluation."""
+        self.description.save(directory)
+        self._save_threshold(directory)
 
-    def _keep_threshold(self, folder: str) -> None:
+    def _save_threshold(self, directory: str) -> None:
         if self._best_threshold:
-            path = os.path.join(folder, prediction_files.THRESHOLD)
+            path = os.path.join(directory, prediction_files.THRESHOLD)
             prediction_files.write_threshold(path, *self._best_threshold)
 
     # --- Evaluation and prediction -----------------------------------------------------------------------------------
 
     def outputs(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Logits of each token, filled up to one width for all batches."""
+        """Start and end logits of each token, padded to the same width in all batches."""
         size, with_padding = self.description.max_seq_length, self.config.predicts_at_full_length
         return self.model.outputs(batch, size=size, with_padding=with_padding)
 
     def gather(self, encoded: Questions, outputs: OutputBatches) -> Answers:
         """The answers to all questions."""
-        scores = logits.compute(outputs)
+        window_logits = logits.compute(outputs)
         parameters = self.config.answers(self.description.version_2_with_negative)
-        found: Answers = SpilledSequence(encoded.directory)
-        done = 0
-        for part in encoded.windows.parts(_CHARACTERS_AT_ONCE):
-            found.extend(span_selection.predict(part, *scores.part(done, done + len(part)), parameters))
-            done += len(part)
-        return found
+        answers: Answers = SpilledSequence(encoded.directory)
+        first = 0
+        for block in encoded.windows.blocks(_CHARACTERS_AT_ONCE):
+            last = first + len(block)
+            answers.extend(span_selection.predict(block, *window_logits.of_windows(first, last), parameters))
+            first = last
+        return answers
 
     @property
     def best_metric(self) -> str:
-        """F1; with questions without answers that of the best threshold."""
+        """F1; on SQuAD 2.0, F1 with the best threshold."""
         return "best_f1" if self.description.version_2_with_negative else "f1"
 
     def result_names(self) -> list[str]:
-        """The names of the results; also checks that the file can be scored at all."""
+        """The names of the results; checks that all questions have answers to compare with."""
         gold = self.read["dev"].gold
-        nothing = dict.fromkeys(gold, "")
-        return list(self._evaluate(nothing, dict.fromkeys(gold, 0.0), nothing))
+        no_answers = dict.fromkeys(gold, "")
+        return list(self._evaluate(no_answers, dict.fromkeys(gold, 0.0), no_answers))
 
-    def score(self, encoded: Questions, found: Answers) -> Evaluation:
-        """Answers against those of the file."""
+    def score(self, encoded: Questions, gathered: Answers) -> Evaluation:
+        """Compares the answers with the true ones."""
         texts, null_odds, best_texts = {}, {}, {}
-        for one in found:
-            texts[one.id] = one.answer.text
-            best_texts[one.id] = one.best.text if one.best else ""
-            if one.null_odds is not None:
-                null_odds[one.id] = one.null_odds
+        for prediction in gathered:
+            texts[prediction.id] = prediction.answer.text
+            best_texts[prediction.id] = prediction.best.text if prediction.best else ""
+            if prediction.null_odds is not None:
+                null_odds[prediction.id] = prediction.null_odds
         results = self._evaluate(texts, null_odds, best_texts)
         if self.description.version_2_with_negative:
             self._best_threshold = results["best_f1_thresh"], fingerprint(self.model)
         return Evaluation(results)
 
     def write_evaluation(self, evaluation: Evaluation) -> None:
-        """The threshold, for later predictions."""
-        self._keep_threshold(self.config.weights_dir)
+        """Saves the best threshold for later predictions."""
+        self._save_threshold(self.config.weights_dir)
 
-    def evaluation_rows(self, encoded: Questions, found: Answers) -> Iterator[dict[str, Any]]:
+    def evaluation_rows(self, encoded: Questions, gathered: Answers) -> Iterator[dict[str, Any]]:
         """See `EvaluatedQuestion.row`."""
-        return (question.row() for question in self._evaluated(encoded, found))
+        return (question.row() for question in self._evaluated(encoded, gathered))
 
-    def score_intervals(self, encoded: Questions, found: Answers) -> dict[str, tuple[float, float]]:
+    def score_intervals(self, encoded: Questions, gathered: Answers) -> dict[str, tuple[float, float]]:
         """See `report.Collected.intervals`."""
-        return self._collected(encoded, found).intervals()
+        return self._collected(encoded, gathered).intervals()
 
-    def report_sections(self, encoded: Questions, found: Answers, evaluation: Evaluation) -> list[Section]:
+    def report_sections(self, encoded: Questions, gathered: Answers, evaluation: Evaluation) -> list[Section]:
         """See `report.sections`."""
         threshold = self.config.answers(self.description.version_2_with_negative).null_score_diff_threshold
-        return report.sections(self._collected(encoded, found), encoded.windows, threshold, evaluation.results)
+        return report.sections(self._collected(encoded, gathered), encoded.windows, threshold, evaluation.results)
 
-    def length_section(self, encoded: Questions, found: Answers) -> Section:
+    def length_section(self, encoded: Questions, gathered: Answers) -> Section:
         """See `report.windows_table`."""
         return Section("Length", [report.windows_table(encoded.windows)])
 
-    def _collected(self, encoded: Questions, found: Answers) -> report.Collected:
+    def _collected(self, encoded: Questions, gathered: Answers) -> report.Collected:
         version_2, language = self.description.version_2_with_negative, encoded.data.language
         return self._reported.of(
-            found, lambda: report.Collected.of(self._evaluated(encoded, found), version_2, language)
+            gathered, lambda: report.Collected.of(self._evaluated(encoded, gathered), version_2, language)
         )
 
-    def _evaluated(self, encoded: Questions, found: Answers) -> Iterator[EvaluatedQuestion]:
+    def _evaluated(self, encoded: Questions, gathered: Answers) -> Iterator[EvaluatedQuestion]:
         data, version_2 = encoded.data, self.description.version_2_with_negative
-        scores = self._scores.of(found, lambda: scores_of(data.examples, found, version_2, data.language))
-        return evaluated_questions(data.examples, found, scores)
+        scores = self._scores.of(gathered, lambda: scores_of(data.examples, gathered, version_2, data.language))
+        return evaluated_questions(data.examples, gathered, scores)
 
     def before_prediction(self) -> None:
-        """Finds the threshold, so that a corrupt file is reported before the work is done."""
+        """Finds the threshold now, so that a corrupt file is reported before the model runs."""
         self._threshold = self._find_threshold()
 
-    def write_predictions(self, encoded: Questions, found: Answers) -> tuple[str, list[str]]:
+    def write_predictions(self, encoded: Questions, gathered: Answers) -> tuple[str, list[str]]:
         """Writes the original's files, `predictions.jsonl` and `predictions.csv`."""
-        folder = self.config.output_dir
-        paths = list(map(str, prediction_files.write(folder, found, self._threshold)))
-        lines = os.path.join(folder, run_files.PREDICTION_LINES)
-        table = os.path.join(folder, run_files.PREDICTION_TABLE)
-        decided = (with_threshold(prediction, self._threshold) for prediction in found)
-        write_rows(lines, table, prediction_files.rows(encoded.data.examples, decided, self.config.min_confidence))
-        return counted(len(found), "answer"), [*paths, lines, table]
+        output_dir = self.config.output_dir
+        paths = list(map(str, prediction_files.write(output_dir, gathered, self._threshold)))
+        lines = os.path.join(output_dir, run_files.PREDICTION_LINES)
+        table = os.path.join(output_dir, run_files.PREDICTION_TABLE)
+        predictions = (with_threshold(prediction, self._threshold) for prediction in gathered)
+        write_rows(lines, table, prediction_files.rows(encoded.data.examples, predictions, self.config.min_confidence))
+        return counted(len(gathered), "answer"), [*paths, lines, table]
 
     def _find_threshold(self) -> float:
-        """The given threshold, else the one found by an evaluation with the same weights, else 0."""
-        given = self.config.null_score_diff_threshold
+        """The threshold given by the flag, else the one found by an evaluation with the same weights, else 0."""
+        from_flag = self.config.null_score_diff_threshold
         path = os.path.join(self.config.weights_dir, prediction_files.THRESHOLD)
-        if given is not None or not self.description.version_2_with_negative or not file_system.exists(path):
-            return given or 0.0
-        found, weights = prediction_files.read_threshold(path)
+        if from_flag is not None or not self.description.version_2_with_negative or not file_system.exists(path):
+            return from_flag or 0.0
+        threshold, weights = prediction_files.read_threshold(path)
         if weights != fingerprint(self.model):
             logger.info("%s was found with other weights: using --null_score_diff_threshold=0.", path)
             return 0.0
-        logger.info("Using --null_score_diff_threshold=%g, from %s.", found, path)
-        return found
+        logger.info("Using --null_score_diff_threshold=%g, from %s.", threshold, path)
+        return threshold
 
     def _evaluate(
         self, texts: Mapping[str, str], null_odds: Mapping[str, float], best_texts: Mapping[str, str]

@@ -1,10 +1,11 @@
 """Converts logits to answers, for all questions; no TensorFlow.
 
-Follows `write_predictions` of google-research/bert `run_squad.py`. Arrays find the best spans of all windows of a block
-at once, without sorting whole rows, and where they stand in the text. What is left to do for each span is to cut the
-text, and to align those whose place is not sure.
+Follows `write_predictions` of google-research/bert `run_squad.py`. The best spans of all windows of a block, and their
+character offsets, are computed as arrays, without sorting whole rows. What remains for each span is to slice the text,
+and to align the span if its offsets are uncertain.
 
-`F` windows, `B` windows of a block, `N` `n_best_size`, `S` `max_seq_length`, `C` spans.
+Shapes: `F` windows, `B` windows of a block, `N` `n_best_size`, `S` `max_seq_length`, `C` spans, `T` tokens of all
+documents.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,7 +23,7 @@ from bert_tf2.tasks.squad.answers import (
     Candidate,
     Prediction,
     decide,
-    detokenized,
+    detokenize,
 )
 from bert_tf2.tasks.squad.tokenized_examples import Ints, TokenizedExamples
 from bert_tf2.tasks.squad.windows import Windows
@@ -31,7 +32,7 @@ from bert_tf2.tokenization.wordpiece import UNKNOWN, BasicTokenizer
 
 Floats = NDArray[np.float64]
 
-_PAIRS = 1 << 19  # of a start and an end, in all windows of a block
+_PAIRS = 1 << 19  # of start and end positions, in all windows of a block
 _SPANS_AT_ONCE = 32
 
 
@@ -47,41 +48,41 @@ def predict(
 
     Args:
       windows: F windows.
-      start_logits: `[F, S]`, of any float type; what is beyond a window's tokens may be -inf.
+      start_logits: `[F, S]`, of any float type; those of padding may be -inf.
       end_logits: likewise.
-      parameters: how to choose.
+      parameters: how to choose answers.
       is_shown: whether to show progress.
 
     Raises:
       InputError: a logit is NaN or infinite.
-      ValueError: there are not as many logits as positions.
+      ValueError: the logits have another shape.
     """
     shape = (len(windows), windows.parameters.max_seq_length)
     for logits in (start_logits, end_logits):
         if logits.shape != shape:
             raise ValueError(f"The logits have the shape {logits.shape}, expected {shape}.")
     tokenized = windows.tokenized
-    texts = _Texts(tokenized)
+    aligner = _SpanAligner(tokenized)
     predictions: list[Prediction] = []
     with Progress("Choosing answers", len(tokenized.examples), unit="question", shown=is_shown) as progress:
         for first, last in _blocks(windows, _PAIRS // parameters.n_best_size**2):
             spans = _best_spans(windows, start_logits, end_logits, parameters, first, last)
-            columns = [*texts.columns(spans.first, spans.last), spans.start_logits, spans.end_logits]
+            columns = [*aligner.locate(spans.first, spans.last), spans.start_logits, spans.end_logits]
             for number, example in enumerate(tokenized.examples[first:last]):
                 rows = _rows(columns, *spans.bounds[number : number + 2])
                 null_score, null = spans.nulls[number]
-                candidates = _candidates(rows, null, texts, example.paragraph, parameters)
+                candidates = _candidates(rows, null, aligner, example.paragraph, parameters)
                 predictions.append(decide(example.id, candidates, null_score, parameters))
             progress.update(last - first)
     return predictions
 
 
 def best_indexes(logits: NDArray[Any], count: int) -> Ints:
-    """Where the `count` highest logits of each row are, the highest first; of equal ones, the first comes first.
+    """The positions of the `count` highest logits of each row, highest first; of equal logits, the first comes first.
 
     Args:
       logits: `[B, S]`.
-      count: how many.
+      count: the number of positions.
 
     Returns:
       `[B, min(count, S)]`.
@@ -89,28 +90,28 @@ def best_indexes(logits: NDArray[Any], count: int) -> Ints:
     rows, size = logits.shape
     if count >= size:
         return np.argsort(-logits, axis=1, kind="stable")
-    least = -np.partition(-logits, count - 1, axis=1)[:, count - 1 : count]  # the last that is still among the best
-    chosen = logits >= least
-    if np.count_nonzero(chosen) > rows * count:  # several are as good as the last one; the first of them are chosen
-        above = logits > least
-        room = count - np.count_nonzero(above, axis=1)[:, None]
-        equal = chosen & ~above
-        chosen = above | (equal & (np.cumsum(equal, axis=1) <= room))
-    found = np.nonzero(chosen)[1].reshape(rows, count)  # ascending
-    order = np.argsort(-np.take_along_axis(logits, found, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(found, order, axis=1)
+    threshold = -np.partition(-logits, count - 1, axis=1)[:, count - 1 : count]  # the lowest of the highest logits
+    is_chosen = logits >= threshold
+    if np.count_nonzero(is_chosen) > rows * count:  # several equal the threshold: take the first ones
+        is_above = logits > threshold
+        remaining = count - np.count_nonzero(is_above, axis=1)[:, None]
+        is_tied = is_chosen & ~is_above
+        is_chosen = is_above | (is_tied & (np.cumsum(is_tied, axis=1) <= remaining))
+    positions = np.nonzero(is_chosen)[1].reshape(rows, count)  # ascending
+    order = np.argsort(-np.take_along_axis(logits, positions, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(positions, order, axis=1)
 
 
 class _Spans(NamedTuple):
-    """The spans that may be answers to the questions of a block, those of a question together, the best first.
+    """The spans that may be answers to the questions of a block, grouped by question, best first.
 
     Attributes:
-      first: `[C]`, the first token of a span, counted over all documents.
-      last: `[C]`, its last token.
-      start_logits: `[C]`, of the first token.
-      end_logits: `[C]`, of the last token.
-      bounds: where the spans of each question begin, and C.
-      nulls: for each question the score of "no answer", in the window where it is least, and that answer.
+      first: `[C]`, the index of the first token of a span among the tokens of all documents.
+      last: `[C]`, that of its last token.
+      start_logits: `[C]`, the start logit of the first token.
+      end_logits: `[C]`, the end logit of the last token.
+      bounds: the spans of question `i` are `bounds[i]` to `bounds[i + 1]` (exclusive).
+      nulls: for each question, the lowest score of "no answer" in any window, and that answer.
     """
 
     first: Ints
@@ -121,11 +122,11 @@ class _Spans(NamedTuple):
     nulls: list[tuple[float, Candidate]]
 
 
-def _blocks(windows: Windows, most: int) -> Iterator[tuple[int, int]]:
-    """Ranges of examples, each with at most so many windows, or a single example."""
+def _blocks(windows: Windows, max_windows: int) -> Iterator[tuple[int, int]]:
+    """Ranges of examples with at most `max_windows` windows, or of a single example."""
     first, total = 0, len(windows.tokenized.examples)
     while first < total:
-        beyond = int(np.searchsorted(windows.splits, windows.splits[first] + most, side="right"))
+        beyond = int(np.searchsorted(windows.splits, windows.splits[first] + max_windows, side="right"))
         last = min(max(beyond - 1, first + 1), total)
         yield first, last
         first = last
@@ -139,18 +140,18 @@ def _best_spans(
     first: int,
     last: int,
 ) -> _Spans:
-    """The spans of examples `first` to `last` (not included)."""
+    """The spans of examples `first` to `last` (exclusive)."""
     rows = slice(*windows.splits[[first, last]].tolist())
-    start_logits = _checked(all_start_logits[rows], windows.lengths[rows])  # [B, S]
-    end_logits = _checked(all_end_logits[rows], windows.lengths[rows])
+    start_logits = _validate(all_start_logits[rows], windows.lengths[rows])  # [B, S]
+    end_logits = _validate(all_end_logits[rows], windows.lengths[rows])
     starts = best_indexes(start_logits, parameters.n_best_size)  # [B, N]
     ends = best_indexes(end_logits, parameters.n_best_size)
     start_fits = np.take_along_axis(windows.is_max_context(rows.start, rows.stop), starts, axis=1)
-    end_fits = ends < windows.lengths[rows, None] - 1  # and after the start, and so in the context
-    length = ends[:, None, :] - starts[:, :, None]  # [B, N, N], less 1
+    end_fits = ends < windows.lengths[rows, None] - 1  # with `length >= 0`, also in the context
+    length = ends[:, None, :] - starts[:, :, None]  # [B, N, N], minus 1
     fits = start_fits[:, :, None] & end_fits[:, None, :] & (length >= 0) & (length < parameters.max_answer_length)
 
-    window, start, end = np.nonzero(fits)  # [C], in the order in which the original meets them
+    window, start, end = np.nonzero(fits)  # [C], in the order of the original
     start, end = starts[window, start], ends[window, end]
     example = windows.example[rows][window] - first
     start_logit, end_logit = (
@@ -173,15 +174,15 @@ def _best_spans(
 
 
 def _null(logits: list[tuple[float, float]]) -> tuple[float, Candidate]:
-    """The least score of "no answer", and that answer, from the logits at [CLS] of a question's windows."""
+    """The lowest score of "no answer", and that answer, from the logits at [CLS] in the windows of a question."""
     if not logits:
         return NO_WINDOW_SCORE, ("", 0.0, 0.0, None, None)
-    start, end = min(logits, key=lambda pair: pair[0] + pair[1])  # the first of several
+    start, end = min(logits, key=lambda pair: pair[0] + pair[1])  # ties go to the first window
     return start + end, ("", start, end, None, None)
 
 
-def _checked(logits: NDArray[Any], lengths: Ints) -> NDArray[Any]:
-    """The logits as float32 or float64, `[B, S]`."""
+def _validate(logits: NDArray[Any], lengths: Ints) -> NDArray[Any]:
+    """The logits as float32 or float64, `[B, S]`; checks that those of tokens are finite."""
     if logits.dtype not in (np.float32, np.float64):
         logits = logits.astype(np.float32)
     if not np.isfinite(logits).all():
@@ -191,39 +192,39 @@ def _checked(logits: NDArray[Any], lengths: Ints) -> NDArray[Any]:
 
 
 def _rows(columns: list[NDArray[Any]], first: int, last: int) -> Iterator[tuple[Any, ...]]:
-    """Rows `first` to `last` (not included) of a table, one by one; only the first few of many are asked for."""
+    """Rows `first` to `last` (exclusive) of a table, converted a few at a time, as often only the first are needed."""
     for begin in range(first, last, _SPANS_AT_ONCE):
-        part = slice(begin, min(begin + _SPANS_AT_ONCE, last))
-        yield from zip(*[column[part].tolist() for column in columns], strict=True)
+        block = slice(begin, min(begin + _SPANS_AT_ONCE, last))
+        yield from zip(*[column[block].tolist() for column in columns], strict=True)
 
 
 def _candidates(
     rows: Iterator[tuple[Any, ...]],
     null: Candidate,
-    texts: "_Texts",
+    aligner: "_SpanAligner",
     paragraph: Paragraph,
     parameters: AnswerParameters,
 ) -> list[Candidate]:
-    """The best spans of different texts, in order, and "" among them on 2.0."""
+    """The best spans with distinct texts, best first; on SQuAD 2.0, "" is one of them."""
     candidates: list[Candidate] = []
-    seen = set()
+    seen_texts = set()
     _, null_start, null_end, _, _ = null
     null_sum = null_start + null_end
-    waits_for_null = parameters.version_2_with_negative
-    most = parameters.n_best_size
+    needs_null = parameters.version_2_with_negative
+    max_count = parameters.n_best_size
     for first, last, start, end, is_sure, start_logit, end_logit in rows:
-        if waits_for_null and start_logit + end_logit < null_sum:
+        if needs_null and start_logit + end_logit < null_sum:
             candidates.append(null)
-            waits_for_null = False
-        if len(candidates) >= most:
+            needs_null = False
+        if len(candidates) >= max_count:
             break
         if not is_sure:
-            start, end = texts.aligned(paragraph, first, last)
+            start, end = aligner.align(paragraph, first, last)
         text = paragraph.quote(start, end)
-        if text not in seen:
-            seen.add(text)
+        if text not in seen_texts:
+            seen_texts.add(text)
             candidates.append((text, start_logit, end_logit, start, end))
-    return [*candidates, null] if waits_for_null else candidates
+    return [*candidates, null] if needs_null else candidates
 
 
 class _BasicWords(dict[str, str]):
@@ -231,34 +232,34 @@ class _BasicWords(dict[str, str]):
 
     def __init__(self, do_lower_case: bool, options: TokenizerOptions) -> None:
         super().__init__()
-        self._rules = BasicTokenizer.of(do_lower_case, options)
+        self._tokenizer = BasicTokenizer.of(do_lower_case, options)
 
     def __missing__(self, word: str) -> str:
-        if word.isascii() and word.isalnum() and not self._rules.options.never_split:
-            basic = word.lower() if self._rules.do_lower_case else word
+        if word.isascii() and word.isalnum() and not self._tokenizer.options.never_split:
+            basic = word.lower() if self._tokenizer.do_lower_case else word
         else:
-            basic = " ".join(self._rules.tokenize(word))
+            basic = " ".join(self._tokenizer.tokenize(word))
         self[word] = basic
         return basic
 
 
-class _Texts:
-    """From spans of tokens to characters of contexts; tokens are counted over all documents, T of them.
+class _SpanAligner:
+    """Maps spans of tokens to character offsets in contexts; tokens are indexed over all documents.
 
-    Where no piece of a word is `[UNK]` and its pieces have as many characters as it, each piece has its place in the
-    word, and the place of a span is that of its first and last piece. That is what `aligned` finds as well, unless the
-    same characters occur in the words before: they would have to begin in the first word, before the span.
+    If no piece of a word is `[UNK]` and its pieces have as many characters as the word, the offsets of each piece in
+    the word are known, and those of a span follow from its first and last piece. `align` returns the same offsets,
+    unless the characters of the span also occur earlier in its words; they would have to begin in the first word.
     """
 
     def __init__(self, tokenized: TokenizedExamples) -> None:
         self._words = tokenized.words
         self._ids = tokenized.documents.values
-        self._piece = tokenized.tokenizer.inv_vocab.__getitem__
-        self._basic = _BasicWords(tokenized.tokenizer.do_lower_case, tokenized.tokenizer.options)
+        self._piece_of = tokenized.tokenizer.inv_vocab.__getitem__
+        self._basic_words = _BasicWords(tokenized.tokenizer.do_lower_case, tokenized.tokenizer.options)
         paragraphs = tokenized.paragraphs
         first_word = np.cumsum([0, *(len(paragraph.words) for paragraph in paragraphs)])
-        starts = _joined(np.asarray(paragraph.starts) for paragraph in paragraphs)
-        lengths = _joined(paragraph.words.lengths for paragraph in paragraphs)
+        starts = _concatenate(np.asarray(paragraph.starts) for paragraph in paragraphs)
+        lengths = _concatenate(paragraph.words.lengths for paragraph in paragraphs)
 
         word = np.repeat(first_word[:-1], np.diff(tokenized.documents.row_splits)) + self._words  # [T]
         self._is_first = np.diff(word, prepend=-1) > 0
@@ -266,61 +267,64 @@ class _Texts:
         self._word_starts, self._word_ends = starts[word], (starts + lengths)[word]
 
         vocab = tokenized.tokenizer.vocab
-        sizes_of_pieces = np.zeros(max(vocab.values()) + 1, np.int64)
-        sizes_of_pieces[list(vocab.values())] = [len(piece.removeprefix("##")) for piece in vocab]
-        sizes = sizes_of_pieces[self._ids]  # [T]
+        piece_lengths = np.zeros(max(vocab.values()) + 1, np.int64)
+        piece_lengths[list(vocab.values())] = [len(piece.removeprefix("##")) for piece in vocab]
+        sizes = piece_lengths[self._ids]  # [T]
         ends = np.cumsum(sizes)
-        before_word = (ends - sizes)[self._is_first][np.cumsum(self._is_first) - 1]  # [T], characters of all pieces
+        before_word = (ends - sizes)[self._is_first][np.cumsum(self._is_first) - 1]  # [T], characters of earlier pieces
         self._starts = self._word_starts + ends - sizes - before_word
         self._ends = self._word_starts + ends - before_word
-        is_unknown = self._ids == vocab[UNKNOWN]  # it stands for any number of characters
+        is_unknown = self._ids == vocab[UNKNOWN]  # which may replace any number of characters
         fits = np.bincount(word, sizes, len(lengths)) == lengths
         fits &= np.bincount(word, is_unknown, len(lengths)) == 0
-        self._misfits = np.cumsum(~fits)[word]  # [T]
+        self._misfit_count = np.cumsum(~fits)[word]  # [T], words up to the token's word that do not fit
         self._is_misfit = ~fits[word]
-        self._is_fresh = self._begins_afresh()
+        self._has_new_start = self._begins_with_new_character()
 
-    def _begins_afresh(self) -> NDArray[np.bool_]:
-        """Whether the first character of a piece is not in the pieces before it in the same word, `[T]`."""
-        afresh = np.ones(len(self._ids), np.bool_)
+    def _begins_with_new_character(self) -> NDArray[np.bool_]:
+        """Whether the first character of a token does not occur in the tokens before it in its word, `[T]`."""
+        is_new = np.ones(len(self._ids), np.bool_)
         before = ""
-        end = -1  # of what `before` holds
-        places = np.flatnonzero(~self._is_first)
-        for place, id_before, own_id in zip(
-            places.tolist(), self._ids[places - 1].tolist(), self._ids[places].tolist(), strict=True
+        end = -1  # the token after those in `before`
+        continuations = np.flatnonzero(~self._is_first)
+        for token, previous_id, own_id in zip(
+            continuations.tolist(),
+            self._ids[continuations - 1].tolist(),
+            self._ids[continuations].tolist(),
+            strict=True,
         ):
-            last = self._piece(id_before).removeprefix("##")
-            before = before + last if place - 1 == end else last
-            afresh[place] = self._piece(own_id).removeprefix("##")[0] not in before
-            end = place
-        return afresh
+            previous = self._piece_of(previous_id).removeprefix("##")
+            before = before + previous if token - 1 == end else previous
+            is_new[token] = self._piece_of(own_id).removeprefix("##")[0] not in before
+            end = token
+        return is_new
 
-    def columns(self, first: Ints, last: Ints) -> tuple[Ints, Ints, Ints, Ints, NDArray[np.bool_]]:
-        """Where spans are.
+    def locate(self, first: Ints, last: Ints) -> tuple[Ints, Ints, Ints, Ints, NDArray[np.bool_]]:
+        """Computes the character offsets of spans.
 
         Args:
           first: `[C]`, the first token of each span.
-          last: `[C]`, the last one.
+          last: `[C]`, the last token.
 
         Returns:
-          first: as given.
-          last: as given.
-          starts: the character of the context where it begins.
-          ends: the character after its end.
-          is_sure: whether `aligned` finds the same.
+          first: unchanged.
+          last: unchanged.
+          starts: `[C]`, the offset in the context of the first character.
+          ends: `[C]`, the offset after the last character.
+          is_sure: `[C]`, whether `align` would return the same offsets.
         """
-        is_whole = self._is_first[first] & self._is_last[last]  # all tokens of the words: aligned, these words again
-        fits = ~self._is_misfit[first] & (self._misfits[first] == self._misfits[last])
+        is_whole = self._is_first[first] & self._is_last[last]  # whole words: `align` returns all their characters
+        fits = ~self._is_misfit[first] & (self._misfit_count[first] == self._misfit_count[last])
         starts = np.where(is_whole, self._word_starts[first], self._starts[first])
         ends = np.where(is_whole, self._word_ends[last], self._ends[last])
-        return first, last, starts, ends, is_whole | (fits & self._is_fresh[first])
+        return first, last, starts, ends, is_whole | (fits & self._has_new_start[first])
 
-    def aligned(self, paragraph: Paragraph, first: int, last: int) -> tuple[int, int]:
-        """Finds the part of a span's words that became its pieces.
+    def align(self, paragraph: Paragraph, first: int, last: int) -> tuple[int, int]:
+        """Finds the characters of a span's words that its pieces are tokenized from.
 
-        The words hold more than the span: of `Steve Smith's.` only `steve smith` may be meant, and with case and
-        accents. So its pieces are sought in what the tokenizer makes of the words; where that has as many characters as
-        the words, whitespace aside, characters correspond one to one.
+        The words may contain more than the span, such as `Steve Smith's.` for `steve smith`, and they have case and
+        accents. The pieces are therefore looked up in the tokenizer's output for the words; if that has as many
+        characters as the words, excluding whitespace, the characters correspond one to one.
 
         Args:
           paragraph: the context.
@@ -328,19 +332,19 @@ class _Texts:
           last: its last token.
 
         Returns:
-          From which to which character of the context (not included) the part goes; all of the words where the
-          correspondence cannot be found.
+          The offsets in the context of the first character and after the last one; those of the whole words if the
+          characters do not correspond.
         """
-        predicted = detokenized([self._piece(index) for index in self._ids[first : last + 1].tolist()])
+        predicted = detokenize([self._piece_of(index) for index in self._ids[first : last + 1].tolist()])
         first, last = int(self._words[first]), int(self._words[last])
         words = paragraph.words[first : last + 1]
-        basic = " ".join([basic for word in words if (basic := self._basic[word])])
+        basic = " ".join([basic for word in words if (basic := self._basic_words[word])])
         begin = basic.find(predicted)
         characters = len("".join(words))
         if begin == -1 or not predicted or characters != len(basic) - basic.count(" "):
             return paragraph.span(first, last)
         end = begin + len(predicted)
-        # From here on characters are counted without spaces.
+        # The numbers of characters below exclude spaces.
         before = begin - basic.count(" ", 0, begin)
         after = characters - (end - basic.count(" ", 0, end))
         while before >= len(paragraph.words[first]):
@@ -353,5 +357,5 @@ class _Texts:
         return start + before, end - after
 
 
-def _joined(arrays: Iterable[NDArray[Any]]) -> Ints:
+def _concatenate(arrays: Iterable[NDArray[Any]]) -> Ints:
     return np.concatenate([np.empty(0, np.int64), *arrays])

@@ -7,7 +7,7 @@ from bert_tf2.tasks.finetuning.description import Description
 from bert_tf2.tasks.squad.window_parameters import FeatureParameters
 
 QUESTION_ANSWERING = "question_answering"
-"""What `task.json` has as `problem_type`."""
+"""The `problem_type` in `task.json`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,17 +15,17 @@ class TaskDescription(Description):
     """The settings of the training run that evaluation and prediction need.
 
     Attributes:
-      max_seq_length: tokens of a window.
-      doc_stride: tokens from the beginning of one window to the next one's.
-      max_query_length: tokens that are kept of a question.
-      do_lower_case: whether case and accents were stripped.
+      max_seq_length: the maximum number of tokens per window.
+      doc_stride: the number of tokens from the start of one window to the start of the next.
+      max_query_length: the maximum number of tokens per question.
+      do_lower_case: whether the tokenizer lowercases and strips accents.
       version_2_with_negative: whether questions may have no answer.
-      language: how contexts are cut into words; "auto" only until the texts have been seen.
-      problem_type: tells other scripts whose model it is.
-      labels: none.
+      language: how contexts are split into words, `en` or `zh`; `auto` only until the contexts have been read.
+      problem_type: `QUESTION_ANSWERING`.
+      labels: always empty.
 
     Raises:
-      InputError: a value is impossible.
+      InputError: a value is invalid.
     """
 
     TASK = "question answering"
@@ -46,14 +46,14 @@ class TaskDescription(Description):
 
     @classmethod
     def of_positions(cls, positions: int, do_lower_case: bool) -> Self:
-        """The description of a model that does not say how it was trained: the defaults as far as it has room.
+        """The description of a model without `task.json`: the defaults, reduced if the model has fewer positions.
 
         Args:
           positions: the model's `max_position_embeddings`.
           do_lower_case: see the class.
 
         Raises:
-          InputError: there is no room for a question and a context.
+          InputError: there are too few positions for a question and a context.
         """
         window = min(cls.max_seq_length, positions)
         stride, query = min(cls.doc_stride, max(1, window // 3)), min(cls.max_query_length, max(1, window // 6))

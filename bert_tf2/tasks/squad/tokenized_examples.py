@@ -1,6 +1,6 @@
 """Questions, contexts and answers as token ids, with each context stored once; no TensorFlow.
 
-`E` examples.
+Shapes: `E` examples.
 """
 
 import functools
@@ -19,7 +19,7 @@ from bert_tf2.tokenization.fast_wordpiece import FastTokenizer, Ragged
 Ints = NDArray[np.int64]
 
 _TEXTS_AT_ONCE = 1 << 16
-_WORDS_AT_ONCE = 1 << 20  # of contexts; their strings are held
+_WORDS_AT_ONCE = 1 << 20  # of contexts, whose strings are in memory at once
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,15 @@ class TokenizedExamples:
     """Examples and their tokens.
 
     Attributes:
-      examples: the questions, E.
-      tokenizer: that made the tokens.
+      examples: E questions.
+      tokenizer: the tokenizer that created the tokens.
       paragraphs: the contexts of the examples, each once.
-      documents: ids of contexts, a row for each paragraph.
-      words: int32, for each of the ids of `documents` the word of its paragraph that the token is of.
-      questions: ids of questions, a row for each example.
-      paragraph: `[E]`, the row of `documents`.
-      answers: `[E, 2]`, first and last token in its document of the answer to train with; -1 where there is none.
+      documents: token ids of contexts, one row per paragraph.
+      words: int32, for each token of `documents` the index of its word in the paragraph.
+      questions: token ids of questions, one row per example.
+      paragraph: int64 `[E]`, the row of each example's context in `documents`.
+      answers: int64 `[E, 2]`, the indices in the document of the first and last token of the answer to train with; -1
+        if there is none.
     """
 
     examples: Sequence[Example]
@@ -46,22 +47,22 @@ class TokenizedExamples:
     paragraph: Ints
     answers: Ints
 
-    def part(self, first: int, last: int) -> "TokenizedExamples":
-        """Examples `first` to `last` (not included) and their contexts alone, in memory."""
+    def subset(self, first: int, last: int) -> "TokenizedExamples":
+        """Examples `first` to `last` (exclusive) with only their contexts, in memory."""
         rows, paragraph = np.unique(self.paragraph[first:last], return_inverse=True)
         return TokenizedExamples(
             examples=self.examples[first:last],
             tokenizer=self.tokenizer,
             paragraphs=[self.paragraphs[row] for row in rows],
-            documents=_rows(self.documents, rows),
-            words=_rows(Ragged(self.words, self.documents.row_splits), rows).values,
-            questions=_rows(self.questions, np.arange(first, last)),
+            documents=_select_rows(self.documents, rows),
+            words=_select_rows(Ragged(self.words, self.documents.row_splits), rows).values,
+            questions=_select_rows(self.questions, np.arange(first, last)),
             paragraph=paragraph,
             answers=self.answers[first:last],
         )
 
 
-def _rows(ragged: Ragged, rows: Ints) -> Ragged:
+def _select_rows(ragged: Ragged, rows: Ints) -> Ragged:
     splits = ragged.row_splits
     values = [ragged.values[splits[row] : splits[row + 1]] for row in rows.tolist()]
     return Ragged(
@@ -73,43 +74,43 @@ def _rows(ragged: Ragged, rows: Ints) -> Ragged:
 def tokenize(
     examples: Sequence[Example], tokenizer: FastTokenizer, directory: str | None = None, *, is_shown: bool = True
 ) -> TokenizedExamples:
-    """Tokenizes examples, a part of the contexts at a time.
+    """Tokenizes examples, one block of contexts at a time.
 
     Args:
-      examples: some.
-      tokenizer: of the model.
-      directory: where tokens go that are too many for memory; None: the system's directory for temporary files.
+      examples: the questions.
+      tokenizer: the tokenizer of the model.
+      directory: the directory for tokens that exceed memory; None: the system's directory for temporary files.
       is_shown: whether to show progress.
 
     Raises:
       OSError: tokens cannot be written.
     """
     paragraphs = list({id(example.paragraph): example.paragraph for example in examples}.values())
-    row = {id(paragraph): number for number, paragraph in enumerate(paragraphs)}
-    paragraph = np.fromiter((row[id(example.paragraph)] for example in examples), np.int64, len(examples))
-    answered = [number for number, example in enumerate(examples) if example.answer]
-    answered.sort(key=lambda number: int(paragraph[number]))  # stable
+    row_of = {id(paragraph): row for row, paragraph in enumerate(paragraphs)}
+    paragraph = np.fromiter((row_of[id(example.paragraph)] for example in examples), np.int64, len(examples))
+    answered = [index for index, example in enumerate(examples) if example.answer]
+    answered.sort(key=lambda index: int(paragraph[index]))  # stable
     answered_paragraph = paragraph[answered] if answered else paragraph[:0]
-    total = sum(len(one.words) for one in paragraphs) + len(examples) + len(answered)
+    total = sum(len(each.words) for each in paragraphs) + len(examples) + len(answered)
     ids, words = (SpilledArray((), np.int32, directory) for _ in range(2))
     lengths = [np.empty(0, np.int64)]
     answers = np.full((len(examples), 2), -1)
     with Progress("Tokenizing", total, unit="text", shown=is_shown) as progress:
         encode = functools.partial(_encode, tokenizer, progress=progress)
         questions = encode([example.question for example in examples])
-        for first, last in _blocks([len(one.words) for one in paragraphs]):
+        for first, last in _blocks([len(each.words) for each in paragraphs]):
             block = paragraphs[first:last]
-            first_word = np.cumsum([0, *(len(one.words) for one in block)])
-            pieces = encode([word for one in block for word in one.words])
-            numbers = np.arange(first_word[-1]) - np.repeat(first_word[:-1], np.diff(first_word))
+            first_word = np.cumsum([0, *(len(each.words) for each in block)])
+            pieces = encode([word for each in block for word in each.words])
+            word_indices = np.arange(first_word[-1]) - np.repeat(first_word[:-1], np.diff(first_word))
             ids.append(pieces.values)
-            words.append(np.repeat(numbers, np.diff(pieces.row_splits)))
+            words.append(np.repeat(word_indices, np.diff(pieces.row_splits)))
             lengths.append(np.diff(pieces.row_splits[first_word]))
-            here = answered[slice(*np.searchsorted(answered_paragraph, [first, last]))]
-            if here:
-                texts = encode([answer.text for number in here if (answer := examples[number].answer)])
-                begin = first_word[paragraph[here] - first]
-                answers[here] = _answer_tokens([examples[number] for number in here], pieces, begin, texts)
+            in_block = answered[slice(*np.searchsorted(answered_paragraph, [first, last]))]
+            if in_block:
+                texts = encode([answer.text for index in in_block if (answer := examples[index].answer)])
+                begin = first_word[paragraph[in_block] - first]
+                answers[in_block] = _answer_tokens([examples[index] for index in in_block], pieces, begin, texts)
     return TokenizedExamples(
         examples=examples,
         tokenizer=tokenizer,
@@ -122,11 +123,11 @@ def tokenize(
     )
 
 
-def _blocks(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Ranges of contexts that have, by their sizes in words, some `_WORDS_AT_ONCE`, or of a single one."""
-    ends = np.cumsum([0, *sizes])
+def _blocks(word_counts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Ranges of contexts with at most `_WORDS_AT_ONCE` words in total, or of a single context."""
+    ends = np.cumsum([0, *word_counts])
     first = 0
-    while first < len(sizes):
+    while first < len(word_counts):
         last = int(np.searchsorted(ends, ends[first] + _WORDS_AT_ONCE, side="right")) - 1
         last = max(last, first + 1)
         yield first, last
@@ -134,15 +135,15 @@ def _blocks(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def _answer_tokens(examples: Sequence[Example], pieces: Ragged, first_word: Ints, answers: Ragged) -> Ints:
-    """First and last token of each answer in its document; `[E, 2]`.
+    """The indices in the document of the first and last token of each answer, `[E, 2]`.
 
     Args:
       examples: E questions with answers.
-      pieces: ids of words, a row for each.
-      first_word: `[E]`, the row of the first word of the question's paragraph.
-      answers: ids of answers, a row for each example.
+      pieces: token ids of words, one row per word.
+      first_word: `[E]`, the row in `pieces` of the first word of the question's paragraph.
+      answers: token ids of answers, one row per example.
     """
-    found = np.empty((len(examples), 2), np.int64)
+    token_spans = np.empty((len(examples), 2), np.int64)
     ids, splits, first_words = pieces.values.tolist(), pieces.row_splits.tolist(), first_word.tolist()
     answer_ids, ends = answers.values.tolist(), answers.row_splits.tolist()
     for row, example in enumerate(examples):
@@ -150,15 +151,15 @@ def _answer_tokens(examples: Sequence[Example], pieces: Ragged, first_word: Ints
             raise ValueError(f"Question {example.id} has no answer.")
         word = first_words[row]
         first, last = splits[word + example.answer.first_word], splits[word + example.answer.last_word + 1] - 1
-        first, last = _improved(ids, first, last, answer_ids[ends[row] : ends[row + 1]])
-        found[row] = first - splits[word], last - splits[word]
-    return found
+        first, last = _narrow_to_answer(ids, first, last, answer_ids[ends[row] : ends[row + 1]])
+        token_spans[row] = first - splits[word], last - splits[word]
+    return token_spans
 
 
-def _improved(ids: list[int], first: int, last: int, answer: list[int]) -> tuple[int, int]:
-    """The first place within tokens `first` to `last` that is exactly the answer, or all of it where there is none.
+def _narrow_to_answer(ids: list[int], first: int, last: int, answer: list[int]) -> tuple[int, int]:
+    """The first span within tokens `first` to `last` that equals the answer; all of these tokens if none does.
 
-    Words may hold more than the answer: of `(1895-1943).` the answer is `1895`.
+    Words may contain more than the answer: in `(1895-1943).`, the answer may be `1895`.
     """
     if answer:
         for start in range(first, last - len(answer) + 2):
@@ -168,10 +169,10 @@ def _improved(ids: list[int], first: int, last: int, answer: list[int]) -> tuple
 
 
 def _encode(tokenizer: FastTokenizer, texts: Sequence[str], progress: Progress) -> Ragged:
-    """Ids of texts, a row for each."""
+    """Token ids of texts, one row per text."""
     encoded = [Ragged(np.empty(0, np.int32), np.zeros(1, np.int64))]
     for first in range(0, len(texts), _TEXTS_AT_ONCE):
         encoded.append(tokenizer.encode_batch(texts[first : first + _TEXTS_AT_ONCE]))
         progress.update(len(encoded[-1].row_splits) - 1)
-    lengths = np.concatenate([np.diff(part.row_splits) for part in encoded])
-    return Ragged(np.concatenate([part.values for part in encoded]), np.cumsum([0, *lengths]))
+    lengths = np.concatenate([np.diff(block.row_splits) for block in encoded])
+    return Ragged(np.concatenate([block.values for block in encoded]), np.cumsum([0, *lengths]))

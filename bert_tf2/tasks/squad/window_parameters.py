@@ -1,7 +1,7 @@
 """How questions are split into windows that fit the model; no TensorFlow.
 
-A window is `[CLS] question [SEP] part of the context [SEP]`. A long context is cut into parts that overlap, each
-`doc_stride` tokens after the one before.
+A window is `[CLS] question [SEP] span of the context [SEP]`. A long context is split into overlapping spans, each of
+which starts `doc_stride` tokens after the previous one.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.tokenization.wordpiece import SPECIAL_IN_PAIR
 
 FIRST_UNIQUE_ID = 1_000_000_000
-"""The original's, of the first window of a file; the others are numbered on from it."""
+"""The id of the first window of a file, as in the original; the ids of the others follow."""
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,12 @@ class FeatureParameters:
     """How questions are split into windows; names and defaults are the original's flags.
 
     Attributes:
-      max_seq_length: tokens of a window, padding included.
-      doc_stride: tokens from the beginning of one window's part of the context to the next one's.
-      max_query_length: tokens that are kept of a question.
+      max_seq_length: the number of tokens per window, including padding.
+      doc_stride: the number of tokens from the start of one span of the context to the start of the next.
+      max_query_length: the maximum number of tokens per question; longer ones are truncated.
 
     Raises:
-      InputError: a value is impossible.
+      InputError: a value is out of range, or a long question would leave no room for the context.
     """
 
     max_seq_length: int = setting(384, at_most=MOST_LENGTH)

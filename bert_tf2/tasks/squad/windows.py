@@ -1,11 +1,11 @@
-"""Splits questions into windows that fit the model, all of them at once; no TensorFlow.
+"""Splits questions into windows that fit the model, for all questions at once; no TensorFlow.
 
 Follows `convert_examples_to_features` of google-research/bert `run_squad.py`.
 
-A context is tokenized once, not once for each of its questions, and windows are rows of arrays. Kept is only which part
-of which context a window has; ids, masks and positions are made for some thousands of windows at a time.
+A context is tokenized once, not once per question, and windows are rows of arrays. Only the span of the context is
+stored for each window; ids, masks and positions are computed for a few thousand windows at a time.
 
-`E` examples, `F` windows ("features"), `B` windows of a block, `S` `max_seq_length`.
+Shapes: `E` examples, `F` windows ("features"), `B` windows of a block, `S` `max_seq_length`.
 """
 
 import logging
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 Bools = NDArray[np.bool_]
 
-_BLOCK = 2048
+_WINDOWS_PER_BLOCK = 2048
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class FeatureSummary:
     """Statistics of the windows.
 
     Attributes:
-      questions: examples.
-      windows: of all of them.
-      cut_questions: questions of more than `max_query_length` tokens, of which the rest is left out.
-      without_windows: questions whose context has no token; they are predicted to have no answer.
-      windows_with_answer: windows that hold all of the answer that they are to be trained with.
-      without_answer: questions to be trained with an answer that no window holds whole.
+      questions: the number of questions.
+      windows: the number of windows of all questions.
+      cut_questions: the number of questions that were truncated to `max_query_length` tokens.
+      without_windows: the number of questions whose context has no token; their prediction is "no answer".
+      windows_with_answer: the number of windows that contain the complete answer to train with.
+      without_answer: the number of questions with an answer to train with that no window contains completely.
     """
 
     questions: int
@@ -62,7 +62,7 @@ class FeatureSummary:
             "questions longer than max_query_length, which were truncated": self.cut_questions,
             "questions whose context has no token": self.without_windows,
         }
-        lines += [f"{what}: {count:,}" for what, count in counts.items() if count]
+        lines += [f"{name}: {count:,}" for name, count in counts.items() if count]
         return lines
 
 
@@ -72,12 +72,12 @@ class Windows:
 
     Attributes:
       tokenized: the questions with the tokens of question, context and answer.
-      parameters: sizes.
+      parameters: the sizes of windows.
       training: whether the windows have positions of answers.
-      question_lengths: `[E]`, tokens of questions, those that are cut off not counted.
-      example: `[F]`, the question of a window, ascending.
-      start: `[F]`, the token of the document where a window's part begins.
-      length: `[F]`, how many tokens of the document it has.
+      question_lengths: int64 `[E]`, the number of tokens of each question after truncation.
+      example: int64 `[F]`, the index of the question of each window, ascending.
+      start: int64 `[F]`, the index in the document of the first token of a window's span.
+      length: int64 `[F]`, the number of tokens of the span.
     """
 
     tokenized: TokenizedExamples
@@ -91,20 +91,24 @@ class Windows:
     def __len__(self) -> int:
         return len(self.example)
 
-    def parts(self, characters: int) -> Iterator["Windows"]:
-        """The windows of some examples after the other, in order: of `characters` of context, or of one example."""
+    def blocks(self, characters: int) -> Iterator["Windows"]:
+        """The windows in order, in blocks of whole examples.
+
+        Args:
+          characters: the maximum total length of the contexts in a block of more than one example.
+        """
         sizes = [len(example.paragraph.text) for example in self.tokenized.examples]
         ends = np.cumsum([0, *sizes])
         first = 0
         while first < len(sizes):
             last = max(int(np.searchsorted(ends, ends[first] + characters, side="right")) - 1, first + 1)
-            yield self._part(first, last)
+            yield self._subset(first, last)
             first = last
 
-    def _part(self, first: int, last: int) -> "Windows":
+    def _subset(self, first: int, last: int) -> "Windows":
         rows = slice(*self.splits[[first, last]].tolist())
         return Windows(
-            tokenized=self.tokenized.part(first, last),
+            tokenized=self.tokenized.subset(first, last),
             parameters=self.parameters,
             training=self.training,
             question_lengths=self.question_lengths[first:last],
@@ -115,27 +119,27 @@ class Windows:
 
     @cached_property
     def offset(self) -> Ints:
-        """Where in a window the context begins, `[F]`: after [CLS], question and [SEP]."""
+        """The position in a window of the first token of the context, `[F]`: after [CLS], question and [SEP]."""
         return self.question_lengths[self.example] + 2
 
     @cached_property
     def lengths(self) -> Ints:
-        """Tokens of a window without padding, `[F]`."""
+        """The number of tokens of a window without padding, `[F]`."""
         return self.offset + self.length + 1
 
     @cached_property
     def splits(self) -> Ints:
-        """The windows of example `i` are `splits[i]` to `splits[i + 1]`, the last one not included; `[E + 1]`."""
+        """The windows of example `i` are `splits[i]` to `splits[i + 1]` (exclusive); `[E + 1]`."""
         return np.searchsorted(self.example, np.arange(len(self.tokenized.examples) + 1))
 
     @cached_property
     def document_start(self) -> Ints:
-        """Where in `documents.values` a window's part begins, `[F]`."""
+        """The index in `documents.values` of the first token of a window's span, `[F]`."""
         tokenized = self.tokenized
         return tokenized.documents.row_splits[tokenized.paragraph[self.example]] + self.start
 
     def columns(self, first: int = 0, last: int | None = None) -> dict[str, NDArray[np.int32]]:
-        """Windows `first` to `last` (not included) as `records.squad` has them.
+        """The features of windows `first` to `last` (exclusive), by their names in `records.squad`.
 
         Returns:
           For each feature of the schema, int32 `[B, *shape]`.
@@ -147,10 +151,10 @@ class Windows:
         in_document = (positions >= offset[:, None]) & (positions < lengths[:, None] - 1)
 
         input_ids = np.zeros(in_question.shape, np.int32)
-        numbers = np.arange(len(input_ids))
+        indices = np.arange(len(input_ids))
         vocab, questions = self.tokenized.tokenizer.vocab, self.tokenized.questions
         input_ids[:, 0] = vocab[CLS]
-        input_ids[numbers, offset - 1] = input_ids[numbers, lengths - 1] = vocab[SEP]
+        input_ids[indices, offset - 1] = input_ids[indices, lengths - 1] = vocab[SEP]
         question_start = questions.row_splits[self.example[rows]]
         input_ids[in_question] = questions.values[ranges(question_start, offset - 2)]
         document_ids = self.tokenized.documents.values
@@ -164,8 +168,8 @@ class Windows:
             "segment_ids": input_mask & (positions >= offset[:, None]),
         }
         if self.training:
-            found = self.answer_positions[rows]
-            columns["start_positions"], columns["end_positions"] = found[:, :1], found[:, 1:]
+            answers = self.answer_positions[rows]
+            columns["start_positions"], columns["end_positions"] = answers[:, :1], answers[:, 1:]
             columns["is_impossible"] = self.is_impossible[rows, None]
         return {name: column.astype(np.int32) for name, column in columns.items()}
 
@@ -176,54 +180,55 @@ class Windows:
 
     @cached_property
     def answer_positions(self) -> Ints:
-        """First and last position of the answer in each window, 0 and 0 where it is not whole; `[F, 2]`."""
+        """The positions of the answer's first and last token in each window, `[F, 2]`; 0, 0 if it is not complete."""
         answer = self.tokenized.answers[self.example]  # [F, 2]
         begin = self.start[:, None]
         end = begin + self.length[:, None] - 1
-        found = (answer[:, :1] >= begin) & (answer[:, 1:] <= end) & (answer[:, :1] >= 0)
-        return np.where(found, answer - begin + self.offset[:, None], 0)
+        is_complete = (answer[:, :1] >= begin) & (answer[:, 1:] <= end) & (answer[:, :1] >= 0)
+        return np.where(is_complete, answer - begin + self.offset[:, None], 0)
 
     def is_max_context(self, first: int = 0, last: int | None = None) -> Bools:
-        """Whether a window is the one with most context around a token, the first of several such.
+        """Whether a window is the one with the most context around a token, or the first of several such windows.
 
-        A window's context of a token is the smaller one of what is on its left and on its right, and a little more for
-        a longer window.
+        The context of a token in a window is the smaller of the numbers of tokens to its left and to its right, plus
+        0.01 per token of the window's span.
 
         Returns:
-          For the positions of windows `first` to `last` (not included), `[B, S]`; false outside contexts.
+          For each position of windows `first` to `last` (exclusive), bool `[B, S]`; false outside contexts.
         """
         rows = np.arange(first, len(self) if last is None else last)
-        positions = np.arange(self.parameters.max_seq_length) - self.offset[rows, None]  # [B, S], in the window's part
+        positions = np.arange(self.parameters.max_seq_length) - self.offset[rows, None]  # [B, S], in the window's span
         best = (positions >= 0) & (positions < self.length[rows, None])
-        windows = np.diff(self.splits)[self.example[rows]]
-        several = np.flatnonzero(windows > 1)
-        if not len(several):
+        window_counts = np.diff(self.splits)[self.example[rows]]  # of the window's question
+        contested = np.flatnonzero(window_counts > 1)
+        if not len(contested):
             return best
-        rows = rows[several]
-        token = positions[several] + self.start[rows, None]  # in the document
-        mine = self._context(rows, token)
-        for distance in range(1, int(windows.max())):
-            overlapping = False
+        rows = rows[contested]
+        token = positions[contested] + self.start[rows, None]  # in the document
+        own_context = self._context(rows, token)
+        for distance in range(1, int(window_counts.max())):
+            any_overlap = False
             for sign in (-1, 1):
                 other = np.clip(rows + sign * distance, 0, len(self) - 1)
                 ends = np.minimum(self.start[rows] + self.length[rows], self.start[other] + self.length[other])
-                shared = (self.example[other] == self.example[rows]) & (other != rows)
-                shared &= np.maximum(self.start[rows], self.start[other]) < ends
-                here = np.flatnonzero(shared)
-                theirs = self._context(other[here], token[here])
-                better = theirs >= mine[here] if sign < 0 else theirs > mine[here]  # the first of several best ones
-                best[several[here]] &= ~better
-                overlapping |= bool(len(here))
-            if not overlapping:
+                overlaps = (self.example[other] == self.example[rows]) & (other != rows)
+                overlaps &= np.maximum(self.start[rows], self.start[other]) < ends
+                compared = np.flatnonzero(overlaps)
+                other_context = self._context(other[compared], token[compared])
+                own = own_context[compared]
+                is_better = other_context >= own if sign < 0 else other_context > own  # ties go to the earlier window
+                best[contested[compared]] &= ~is_better
+                any_overlap |= bool(len(compared))
+            if not any_overlap:
                 break
         return best
 
     def _context(self, rows: Ints, token: Ints) -> NDArray[np.float64]:
-        """How much context windows have around tokens of their documents; -1 where they do not have the token.
+        """The context of tokens in windows, see `is_max_context`; -1 if a window does not contain the token.
 
         Args:
-          rows: `[B]`, windows.
-          token: `[B, S]`.
+          rows: `[B]`, the indices of windows.
+          token: `[B, S]`, the indices of tokens in the windows' documents.
         """
         left = token - self.start[rows, None]
         smaller = np.minimum(left, self.length[rows, None] - 1 - left)
@@ -231,30 +236,30 @@ class Windows:
 
     @property
     def summary(self) -> FeatureSummary:
-        """What was made, counted."""
-        tokenized, windows = self.tokenized, np.diff(self.splits)
-        holds = self.answer_positions[:, 0] > 0
-        held = np.bincount(self.example[holds], minlength=len(windows)) > 0
+        """Statistics of the windows."""
+        tokenized, window_counts = self.tokenized, np.diff(self.splits)
+        has_answer = self.answer_positions[:, 0] > 0
+        is_answered = np.bincount(self.example[has_answer], minlength=len(window_counts)) > 0
         return FeatureSummary(
-            questions=len(windows),
+            questions=len(window_counts),
             windows=len(self),
             cut_questions=int(np.count_nonzero(np.diff(tokenized.questions.row_splits) > self.question_lengths)),
-            without_windows=int(np.count_nonzero(windows == 0)),
-            windows_with_answer=int(np.count_nonzero(holds)),
-            without_answer=int(np.count_nonzero((tokenized.answers[:, 0] >= 0) & ~held)),
+            without_windows=int(np.count_nonzero(window_counts == 0)),
+            windows_with_answer=int(np.count_nonzero(has_answer)),
+            without_answer=int(np.count_nonzero((tokenized.answers[:, 0] >= 0) & ~is_answered)),
         )
 
 
 def make_windows(
     tokenized: TokenizedExamples, parameters: FeatureParameters, training: bool, *, is_logged: bool = True
 ) -> Windows:
-    """The windows of all questions, in their order; a context without tokens has none.
+    """Splits all questions into windows, in order; a context without tokens has none.
 
     Args:
       tokenized: the questions, read for training if `training` is set.
-      parameters: sizes.
-      training: whether windows get positions of answers.
-      is_logged: whether to log how many there are.
+      parameters: the sizes of windows.
+      training: whether windows have positions of answers.
+      is_logged: whether to log the summary.
     """
     question_lengths = np.minimum(np.diff(tokenized.questions.row_splits), parameters.max_query_length)
     example, start, length = _spans(
@@ -262,14 +267,14 @@ def make_windows(
         parameters.max_seq_length - SPECIAL_IN_PAIR - question_lengths,
         parameters.doc_stride,
     )
-    made = Windows(tokenized, parameters, training, question_lengths, example, start, length)
+    windows = Windows(tokenized, parameters, training, question_lengths, example, start, length)
     if is_logged:
-        logger.info("Made %s.", "; ".join(made.summary.lines(training)))
-    return made
+        logger.info("Made %s.", "; ".join(windows.summary.lines(training)))
+    return windows
 
 
 def write_records(windows: Windows, path: str) -> None:
-    """Writes all windows as `train.tf_record` or `eval.tf_record` has them, in order.
+    """Writes all windows to a TFRecord file, in order, as the original's `train.tf_record` or `eval.tf_record`.
 
     Raises:
       OSError: the file cannot be written.
@@ -279,24 +284,24 @@ def write_records(windows: Windows, path: str) -> None:
         BlockWriter([path], schema) as writer,
         Progress("Writing records", len(windows), unit="record") as progress,
     ):
-        for first in range(0, len(windows), _BLOCK):
-            last = min(first + _BLOCK, len(windows))
+        for first in range(0, len(windows), _WINDOWS_PER_BLOCK):
+            last = min(first + _WINDOWS_PER_BLOCK, len(windows))
             writer.write(windows.columns(first, last))
             progress.update(last - first)
 
 
-def _spans(tokens: Ints, most: Ints, doc_stride: int) -> tuple[Ints, Ints, Ints]:
-    """The parts into which documents are split: the document, start and length of each.
+def _spans(lengths: Ints, max_lengths: Ints, doc_stride: int) -> tuple[Ints, Ints, Ints]:
+    """The spans into which documents are split: the document, start and length of each, `[F]`.
 
-    A stride is never longer than a part, so that no token is left out.
+    A stride is never longer than a span, so no token is left out.
 
     Args:
-      tokens: `[E]`, of each document.
-      most: `[E]`, tokens of a span.
-      doc_stride: from one to the next.
+      lengths: `[E]`, the number of tokens of each document.
+      max_lengths: `[E]`, the maximum number of tokens of a span.
+      doc_stride: the number of tokens from the start of one span to the start of the next.
     """
-    stride = np.minimum(most, doc_stride)
-    counts = np.where(tokens > 0, 1 + np.maximum(0, -((most - tokens) // stride)), 0)  # rounded up
-    document = np.repeat(np.arange(len(tokens)), counts)
+    stride = np.minimum(max_lengths, doc_stride)
+    counts = np.where(lengths > 0, 1 + np.maximum(0, -((max_lengths - lengths) // stride)), 0)  # rounded up
+    document = np.repeat(np.arange(len(lengths)), counts)
     start = ranges(0, counts) * stride[document]
-    return document, start, np.minimum(tokens[document] - start, most[document])
+    return document, start, np.minimum(lengths[document] - start, max_lengths[document])

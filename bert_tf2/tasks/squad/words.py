@@ -1,6 +1,7 @@
 """Splits contexts into words, the units in which answers are aligned with the text; no TensorFlow.
 
-The original cuts at whitespace alone. That makes one word of a whole Chinese sentence, so there is a second way, `zh`.
+The original splits at whitespace only, which makes a whole Chinese sentence one word; for Chinese there is therefore a
+second method, `zh`.
 """
 
 import functools
@@ -19,24 +20,24 @@ from numpy.typing import NDArray
 from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.tokenization.wordpiece import BasicTokenizer
 
-WHITE_SPACE = " \t\r\n\u202f"
-"""What the original takes for whitespace; other characters (U+00A0, U+3000, ...) are parts of words."""
+WHITESPACE = " \t\r\n\u202f"
+"""The characters that are whitespace in the original; others (U+00A0, U+3000, ...) belong to words."""
 
-# A text whose characters are Chinese to this part at least is Chinese. Figures, Latin names and punctuation make up
-# some 30 % of Chinese encyclopedia text; other languages quote a few characters.
-_CHINESE_SHARE = 0.25
+# A text is Chinese if at least this fraction of its characters is Chinese. Digits, Latin names and punctuation make up
+# some 30 % of Chinese encyclopedia text; texts in other languages quote a few Chinese characters.
+_MIN_CHINESE_FRACTION = 0.25
 
-_WORD = re.compile(f"[^{WHITE_SPACE}]+")
+_WORD = re.compile(f"[^{WHITESPACE}]+")
 _CHINESE = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f]")
 
 
 class Words(Sequence[str]):
-    """The words of a text, which are made when they are asked for: two numbers for each are kept, no strings.
+    """The words of a text, created on access: two offsets are stored for each, no strings.
 
     Args:
       text: the text.
-      starts: where each word begins, `[W]`.
-      ends: where each word ends, `[W]`.
+      starts: the character offset of the first character of each word, `[W]`.
+      ends: the offset after its last character, `[W]`.
     """
 
     __slots__ = ("_ends", "_starts", "_text")
@@ -46,7 +47,7 @@ class Words(Sequence[str]):
 
     @property
     def lengths(self) -> NDArray[np.int32]:
-        """Characters of each word, `[W]`."""
+        """The number of characters of each word, int32 `[W]`."""
         return np.asarray(self._ends) - np.asarray(self._starts)
 
     def __len__(self) -> int:
@@ -60,8 +61,8 @@ class Words(Sequence[str]):
 
     def __getitem__(self, index: int | slice) -> str | list[str]:
         if isinstance(index, slice):
-            places = map(slice, self._starts[index], self._ends[index])
-            return [self._text[place] for place in places]
+            spans = map(slice, self._starts[index], self._ends[index])
+            return [self._text[span] for span in spans]
         return self._text[self._starts[index] : self._ends[index]]
 
     def __iter__(self) -> Iterator[str]:
@@ -75,15 +76,16 @@ class Words(Sequence[str]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Paragraph:
-    """A context and its words. Questions about one context share one object.
+    """A context and its words. Questions about the same context share one object.
 
     Attributes:
-      text: the context as the file has it.
-      words: its words, none empty, W of them.
-      starts: where in `text` each word begins, `[W]`.
-      language: `zh` is quoted as it is, `en` with one space between words.
-      verbatim: whether quotes are always what `text` has: it is `zh`, or has single spaces anyway.
-      title: of its article; "" if the file has none.
+      text: the context, unchanged.
+      words: its W words; none is empty.
+      starts: the character offset of each word in `text`, `[W]`.
+      language: `zh` or `en`; answers in `en` have one space between words.
+      verbatim: whether every quote occurs in `text`: always for `zh`; for `en`, if `text` is its words with
+        single spaces between them.
+      title: the title of its article; "" if the file has none.
     """
 
     text: str
@@ -93,16 +95,19 @@ class Paragraph:
     verbatim: bool
     title: str = ""
 
-    def word_at(self, place: int) -> int:
-        """The word that holds a character of `text`; for what is between words the one before, -1 before the first."""
-        return bisect_right(self.starts, place) - 1
+    def word_at(self, offset: int) -> int:
+        """The index of the word that contains a character of `text`.
+
+        For a character between words, the index of the word before it; -1 before the first word.
+        """
+        return bisect_right(self.starts, offset) - 1
 
     def span(self, first: int, last: int) -> tuple[int, int]:
-        """Where in `text` words `first` to `last`, both included, begin and end."""
+        """The character offsets in `text` of the beginning and end of words `first` to `last` (inclusive)."""
         return self.starts[first], self.starts[last] + len(self.words[last])
 
     def quote(self, start: int, end: int) -> str:
-        """The characters from `start` to `end` (not included) as an answer."""
+        """The characters from `start` to `end` (exclusive) as the text of an answer."""
         return self.text[start:end] if self.verbatim else " ".join(_WORD.findall(self.text, start, end))
 
 
@@ -111,69 +116,67 @@ def split(text: str, language: str, options: TokenizerOptions = PLAIN, title: st
 
     Args:
       text: the context.
-      language: `en`: words end at `WHITE_SPACE`, as in the original. `zh`: moreover, words end at all that is white
-        space to the tokenizer, and each character that it sets off (Chinese characters and punctuation) is a word; what
-        it removes is part of no word, unless it is inside of one.
-      options: of the tokenizer. (For `en` they make no difference.)
-      title: of the paragraph's article.
+      language: `en`: words end at `WHITESPACE`, as in the original. `zh`: words also end at everything else that is
+        whitespace to the tokenizer, and each character that the tokenizer separates (Chinese characters, punctuation)
+        is a word; characters that it removes belong to a word only if they are inside it.
+      options: the options of the tokenizer; they have no effect for `en`.
+      title: the title of the article.
     """
     if language == "en":
         words = _WORD.findall(text)
-        has_single_blanks = " ".join(words) == text
+        has_single_spaces = " ".join(words) == text
         lengths = map(len, words)
-        if has_single_blanks:
+        if has_single_spaces:
             starts = array(
                 "i", itertools.accumulate((len(word) + 1 for word in words[:-1]), initial=0) if words else ()
             )
         else:
             starts = array("i", (match.start() for match in _WORD.finditer(text)))
         ends = array("i", map(operator.add, starts, lengths))
-        return Paragraph(text, Words(text, starts, ends), starts, language, has_single_blanks, title)
+        return Paragraph(text, Words(text, starts, ends), starts, language, has_single_spaces, title)
     starts, ends = array("i"), array("i")
-    inside = False
+    in_word = False
     pattern = options.pattern()
-    tokens = {match.start(): match.end() for match in re.finditer(pattern, text)} if pattern else {}
-    after_token = 0
-    for place, char in enumerate(text):
-        if place < after_token:
+    # The tokens that the tokenizer never splits: their ends by their starts.
+    unsplit = {match.start(): match.end() for match in re.finditer(pattern, text)} if pattern else {}
+    unsplit_end = 0
+    for offset, char in enumerate(text):
+        if offset < unsplit_end:
             continue
-        if place in tokens:
-            after_token = tokens[place]
-            starts.append(place)
-            ends.append(after_token)
-            inside = False
+        if offset in unsplit:
+            unsplit_end = unsplit[offset]
+            starts.append(offset)
+            ends.append(unsplit_end)
+            in_word = False
             continue
-        becomes = _tokenized(char, options.tokenize_chinese_chars)
-        if becomes == " ":
-            inside = False
-        elif becomes:
-            is_alone = becomes != char
-            if is_alone or not inside:
-                starts.append(place)
-                ends.append(place)
-            ends[-1] = place + 1
-            inside = not is_alone
+        output = _tokenizer_output(char, options.tokenize_chinese_chars)
+        if output == " ":
+            in_word = False
+        elif output:
+            is_alone = output != char
+            if is_alone or not in_word:
+                starts.append(offset)
+                ends.append(offset)
+            ends[-1] = offset + 1
+            in_word = not is_alone
     return Paragraph(text, Words(text, starts, ends), starts, language, verbatim=True, title=title)
 
 
 def detect_language(texts: Iterable[str]) -> str:
-    """`zh` where at least a quarter of the characters of all texts, whitespace aside, are Chinese; else `en`."""
+    """`zh` if at least a quarter of the characters of all texts, excluding whitespace, are Chinese; else `en`."""
     chinese = total = 0
     for text in texts:
         chinese += len(_CHINESE.findall(text))
         total += sum(map(len, text.split()))
-    return "zh" if chinese and chinese >= _CHINESE_SHARE * total else "en"
+    return "zh" if chinese and chinese >= _MIN_CHINESE_FRACTION * total else "en"
 
 
 @functools.cache
-def _tokenized(char: str, tokenize_chinese_chars: bool) -> str:
-    """The tokenizer's output for a character inside a word: itself, nothing, or " " or " <char> ", which end the word.
-
-    The tokenizer's rules are asked.
-    """
-    return " ".join(_rules(tokenize_chinese_chars).tokenize(f"a{char}b"))[1:-1]
+def _tokenizer_output(char: str, tokenize_chinese_chars: bool) -> str:
+    """The output of `BasicTokenizer` for a character in a word: itself, nothing, or " " or " <char> ", which end it."""
+    return " ".join(_basic_tokenizer(tokenize_chinese_chars).tokenize(f"a{char}b"))[1:-1]
 
 
 @functools.cache
-def _rules(tokenize_chinese_chars: bool) -> BasicTokenizer:
+def _basic_tokenizer(tokenize_chinese_chars: bool) -> BasicTokenizer:
     return BasicTokenizer(do_lower_case=False, tokenize_chinese_chars=tokenize_chinese_chars)

@@ -14,7 +14,7 @@ from bert_tf2.tasks.finetuning.config import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TaggingConfig(FinetuningConfig, MinConfidence):
-    """The flags of `run_ner.py`: those of `FinetuningConfig`, and the following, where None means that one is omitted.
+    """The flags of `run_ner.py`: those of `FinetuningConfig`, and the following; None means that a flag is omitted.
 
     Raises:
       InputError: a value is invalid, flags exclude each other, or there is nothing to do.
@@ -75,5 +75,5 @@ class TaggingConfig(FinetuningConfig, MinConfidence):
         super().__post_init__()
         check_class_weights(self)
         check_min_confidence(self)
-        needed = "needs --do_predict, as it says how predict_file is read; omit it"
-        check_has_effect(self, ("predict_format",), self.do_predict, needed)
+        reason = "needs --do_predict, as it says how predict_file is read; omit it"
+        check_has_effect(self, ("predict_format",), self.do_predict, reason)

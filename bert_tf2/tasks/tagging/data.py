@@ -27,11 +27,11 @@ _FLAGS: dict[Split, str] = {"train": "train_file", "dev": "dev_file", "test": "p
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """A task and its files.
+    """The description of a task and its data.
 
     Attributes:
-      description: of the task; `description.save(output_dir)` belongs before the training.
-      files: those that are asked for.
+      description: the description of the task.
+      files: the sentences of each file that the command needs.
     """
 
     description: TaggingDescription
@@ -39,46 +39,46 @@ class Data:
 
 
 def open_data(config: TaggingConfig, foundation: Pretrained) -> Data:
-    """Reads the files given by the flags.
+    """Reads the files named by the flags.
 
-    What the flags leave open is as in the training of `output_dir`. The labels are those of `--labels_file`, else of
-    the training data, else of the training, else of the directory of `--init_checkpoint`.
+    Settings of omitted flags are those of the model in `output_dir`. The labels are those of `--labels_file`, else of
+    the training data, else of the model in `output_dir`, else of the model of `--init_checkpoint`.
 
     Raises:
-      InputError: a file cannot be read, nobody says which it is or which the labels are, or it is not the task of
+      InputError: a file cannot be read, a file or the labels are unknown, or the flags do not fit the model in
         `output_dir`.
     """
     saved = TaggingDescription.saved(config)
     fields = TaggingDescription.remembered(config, foundation, saved)
-    wanted: dict[Split, bool] = {"train": config.do_train, "dev": config.do_eval, "test": config.do_predict}
+    is_requested: dict[Split, bool] = {"train": config.do_train, "dev": config.do_eval, "test": config.do_predict}
     paths: dict[Split, str | None] = {
         "train": config.train_file,
         "dev": fields["dev_file"],
         "test": fields["predict_file"],
     }
     files = {}
-    for split in (split for split in wanted if wanted[split]):
+    for split in (split for split, requested in is_requested.items() if requested):
         path = file_of(config, _FLAGS[split], paths[split], "which words?")
         files[split] = _read(split, path, fields, config, foundation.vocabulary.options)
-    has_columns = not files or any(each.texts is None for each in files.values())
-    needed = "is for files with a word on each line, but these have texts; omit it"
-    check_has_effect(config, ("token_column", "tag_column", "comments"), has_columns, needed)
+    has_columns = not files or any(sentences.texts is None for sentences in files.values())
+    reason = "is for files with a word on each line, but these have texts; omit it"
+    check_has_effect(config, ("token_column", "tag_column", "comments"), has_columns, reason)
     fields["scheme"] = saved.scheme if saved else None
     if "train" in files:
         fields["scheme"] = str(files["train"].scheme)
     if "test" in files:
-        files["test"] = _to_be_written(files["test"], fields)
+        files["test"] = _with_output_scheme(files["test"], fields)
     description = TaggingDescription(labels=_labels(config, saved, files.get("train")), **fields)
     if saved:
         description.check_same_model(saved, config.model_dir)
     return Data(description, files)
 
 
-def _to_be_written(sentences: Sentences, fields: Mapping[str, Any]) -> Sentences:
-    """A file to predict with the scheme in which its tags will be written: its own if it has tags, else the model's."""
+def _with_output_scheme(sentences: Sentences, fields: Mapping[str, Any]) -> Sentences:
+    """The sentences to predict with the scheme to write tags in: that of the file if it has tags, else the model's."""
     tagged = None
     if sentences.texts is None:
-        tagged = conll.tagged_by_column(sentences, fields["tag_column"], fields["token_column"])
+        tagged = conll.with_tag_column(sentences, fields["tag_column"], fields["token_column"])
     try:
         scheme = tagged.scheme if tagged else Scheme.parse(fields["scheme"] or str(schemes.BIO))
     except ValueError as error:
@@ -91,7 +91,7 @@ def _to_be_written(sentences: Sentences, fields: Mapping[str, Any]) -> Sentences
 def _read(
     split: Split, path: str, fields: Mapping[str, Any], config: TaggingConfig, options: TokenizerOptions
 ) -> Sentences:
-    column, comments = fields["token_column"], cast(conll.Comments, config.comments)
+    column, comments = fields["token_column"], cast(conll.CommentMode, config.comments)
     directory = directory_for_spilling(config.output_dir)
     is_text = split == "test" and config.predict_format == "text"
     if (
@@ -123,7 +123,7 @@ def _read(
         counts = counted(len(sentences), "sentence"), counted(len(sentences.words), "word")
         logger.info("%s: %s, %s.", path, *counts)
     else:
-        tags.describe(sentences)
+        tags.log_summary(sentences)
         if sentences.scheme != schemes.BIO:
             logger.info("%s: the tags are in the scheme %s and were converted to BIO.", path, sentences.scheme)
     return sentences
@@ -131,23 +131,23 @@ def _read(
 
 def _labels(config: TaggingConfig, saved: TaggingDescription | None, train: Sentences | None) -> tuple[str, ...]:
     if config.labels_file:
-        return tags.checked(read_labels(config.labels_file), config.labels_file)
+        return tags.validate_labels(read_labels(config.labels_file), config.labels_file)
     if train:
-        found = tags.infer_labels(train)
-        before = saved.labels if saved else _labels_of_checkpoint(config)
-        # The same labels in another order: the head that there is knows them by that order.
-        return before if set(before) == set(found) else found
+        inferred = tags.infer_labels(train)
+        saved_labels = saved.labels if saved else _labels_of_checkpoint(config)
+        # If only the order differs, that of the existing head applies.
+        return saved_labels if set(saved_labels) == set(inferred) else inferred
     labels = saved.labels if saved else _labels_of_checkpoint(config)
     if not labels:
         raise InputError(
             f"{config.model_dir} has no {TASK_FILE}, so the labels are unknown: train first, give the directory "
             "of a training, or give --labels_file."
         )
-    return tags.checked(labels, config.model_dir if saved else str(config.init_checkpoint))
+    return tags.validate_labels(labels, config.model_dir if saved else str(config.init_checkpoint))
 
 
 def _labels_of_checkpoint(config: TaggingConfig) -> tuple[str, ...]:
-    """Those of a tagger in the directory of `--init_checkpoint`; none where there is none."""
+    """The labels of the model of `--init_checkpoint`; empty if it is not a tagger."""
     if not config.init_checkpoint:
         return ()
     source = model_source.open_source(config.init_checkpoint, config.bert_config_file)

@@ -26,11 +26,11 @@ class EvaluatedSentence:
 
     Attributes:
       line: the line of the file where it begins, from 1.
-      words: of the sentence.
+      words: the words of the sentence.
       true: the true tag of each word, in BIO.
-      predicted: the predicted ones.
-      probabilities: of the predicted tags; NaN for words without pieces, for which the model predicts nothing.
-      losses: of the true tags, likewise.
+      predicted: the predicted tag of each word, in BIO.
+      probabilities: the probability of each predicted tag; NaN for words without pieces, which have no prediction.
+      losses: the cross-entropy of each true tag; NaN likewise.
       text: the text in the file, or the words separated by spaces.
       offsets: the character offsets of the beginning and end of each word in the text.
     """
@@ -46,7 +46,7 @@ class EvaluatedSentence:
 
     @cached_property
     def outcomes(self) -> list[Outcome]:
-        """Its spans compared, see `metrics.span_errors`."""
+        """The comparison of true and predicted spans, see `metrics.span_errors`."""
         return outcomes(metrics.spans(self.true), metrics.spans(self.predicted))
 
     @property
@@ -85,9 +85,9 @@ class EvaluatedSentence:
             "words": list(self.words),
             "truth": schemes.from_bio(self.true, scheme),
             "prediction": schemes.from_bio(self.predicted, scheme),
-            "true_spans": [self._described(outcome.true) for outcome in self.outcomes if outcome.true],
+            "true_spans": [self._span_row(outcome.true) for outcome in self.outcomes if outcome.true],
             "predicted_spans": [
-                {**self._described(outcome.predicted), "probability": round(self.probability(outcome.predicted), 8)}
+                {**self._span_row(outcome.predicted), "probability": round(self.probability(outcome.predicted), 8)}
                 for outcome in self.outcomes
                 if outcome.predicted
             ],
@@ -97,7 +97,7 @@ class EvaluatedSentence:
             "loss": _rounded(self.loss),
         }
 
-    def _described(self, span: Span) -> dict[str, Any]:
+    def _span_row(self, span: Span) -> dict[str, Any]:
         begin, end = self.characters(span)
         return {"type": span.type, "begin": span.begin, "end": span.end + 1, "text": self.text[begin:end]}
 
@@ -112,16 +112,19 @@ def evaluated_sentences(
     """The sentences of a file, in order.
 
     Args:
-      sentences: the file, read with tags.
+      sentences: the sentences, read with tags.
       tags: the W predicted tags, in BIO.
-      probabilities: float32 [W], of these tags; NaN for words without pieces.
-      losses: float32 [W], of the true tags; likewise.
+      probabilities: float32 [W], the probabilities of the predicted tags; NaN for words without pieces.
+      losses: float32 [W], the cross-entropies of the true tags; NaN likewise.
+
+    Raises:
+      ValueError: the sentences were read without tags.
     """
     if sentences.tags is None:
         raise ValueError(f"{sentences.path} was read without tags.")
     columns: Sequence[Any] = (sentences.words, sentences.tags, tags, probabilities, losses)
-    for number, parts in enumerate(zip(*(sentences.split(column) for column in columns), strict=True)):
-        words, true, predicted, sure_of, lost = parts
-        line, text, offsets = sentences.place_of(number, words)
-        probability, loss = np.asarray(sure_of).tolist(), np.asarray(lost).tolist()
-        yield EvaluatedSentence(line, words, true, predicted, probability, loss, text, offsets)
+    for index, values in enumerate(zip(*(sentences.split(column) for column in columns), strict=True)):
+        words, true, predicted, *floats = values
+        line, text, offsets = sentences.located_text(index, words)
+        word_probabilities, word_losses = (np.asarray(column).tolist() for column in floats)
+        yield EvaluatedSentence(line, words, true, predicted, word_probabilities, word_losses, text, offsets)

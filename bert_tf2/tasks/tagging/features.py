@@ -1,8 +1,8 @@
-"""Converts words to pieces and windows, a whole file at once; no TensorFlow.
+"""Converts words to pieces and windows, for a whole file at once; no TensorFlow.
 
-The tag of a word stands at its first piece; all other pieces, and words that another window decides, have none.
+The first piece of a word has its tag; other pieces, and words that another window decides, have none.
 
-Shapes: `W` words, `M` windows, `T` pieces of all windows.
+Shapes: `W` words, `M` windows, `B` windows of a batch, `T` pieces of all windows.
 """
 
 import dataclasses
@@ -31,15 +31,15 @@ class Features:
     """Windows as model inputs, without padding.
 
     Attributes:
-      row_splits: int64 [M + 1]; the pieces of window `i` are `row_splits[i]` to `row_splits[i + 1]`.
-      input_ids: int32 [T], special pieces included.
-      words: int64 [T], at the first piece of each word the word where the window decides it, else -1. Each word that
-        has pieces is there exactly once. Where they are many, this and `input_ids` are in files.
-      sentences: N, how many there are.
-      divided: how many of them became several windows.
-      longest: pieces of the longest sentence.
-      cut: how many words have more pieces than a window has room for; the rest of these is left out.
-      without_pieces: how many words have none, as all their characters are deleted.
+      row_splits: int64 [M + 1]; the pieces of window `i` are `row_splits[i]` to `row_splits[i + 1]` (exclusive).
+      input_ids: int32 [T], including special pieces; in a file if they exceed memory.
+      words: int64 [T], the index of the word at its first piece in the window that decides it, else -1; likewise. Each
+        word that has pieces occurs exactly once.
+      sentences: the number of sentences.
+      divided: the number of sentences with several windows.
+      longest: the number of pieces of the longest sentence.
+      truncated: the number of words that were truncated, as they have more pieces than fit into a window.
+      without_pieces: the number of words without pieces, as the tokenizer removes all their characters.
     """
 
     row_splits: Ints
@@ -48,40 +48,40 @@ class Features:
     sentences: int
     divided: int
     longest: int
-    cut: int
+    truncated: int
     without_pieces: int
 
     def __len__(self) -> int:
         return len(self.row_splits) - 1
 
-    def words_of(self, windows: Ints, width: int) -> Ints:
-        """`words` of some windows, each filled up with -1: int64 [B, width].
+    def padded_words(self, windows: Ints, width: int) -> Ints:
+        """`words` of some windows, padded with -1: int64 [B, width].
 
         Args:
-          windows: int [B].
-          width: pieces of the longest window, or more.
+          windows: int [B], the indices of windows.
+          width: the length to pad to, at least that of the longest window.
         """
         starts, positions = self.row_splits[windows], np.arange(width)
-        is_there = positions < (self.row_splits[windows + 1] - starts)[:, None]  # [B, width]
-        found = np.full(is_there.shape, _NO_WORD, np.int64)
-        found[is_there] = self.words[(starts[:, None] + positions)[is_there]]
-        return found
+        is_piece = positions < (self.row_splits[windows + 1] - starts)[:, None]  # [B, width]
+        words = np.full(is_piece.shape, _NO_WORD, np.int64)
+        words[is_piece] = self.words[(starts[:, None] + positions)[is_piece]]
+        return words
 
     def tag_ids(self, labels: NDArray[np.int32], directory: str | None = None) -> NDArray[np.int32]:
-        """1 + the label of the word that stands there in `words`, 0 elsewhere: int32 [T].
+        """The training targets: 1 + the label of each word in `words`, 0 for other pieces; int32 [T].
 
         Args:
-          labels: int [W].
-          directory: for a file, where they are many; None: the system's directory for temporary files.
+          labels: int32 [W], the label of each word.
+          directory: the directory for large data; None: the system's directory for temporary files.
         """
-        found = spilled.SpilledArray((), np.int32, directory)
+        tag_ids = spilled.SpilledArray((), np.int32, directory)
         for begin, end in spilled.row_ranges(len(self.words), 1):
             words = self.words[begin:end]
-            found.append(np.where(words == _NO_WORD, 0, labels[words] + 1))
-        return found.finish()
+            tag_ids.append(np.where(words == _NO_WORD, 0, labels[words] + 1))
+        return tag_ids.finish()
 
     def summary(self, description: TaggingDescription) -> str:
-        """How sentences became windows, as a sentence or more."""
+        """The numbers of sentences, windows and truncated words, as text."""
         limit = f"max_seq_length={description.max_seq_length}"
         text = (
             f"{counted(self.sentences, 'sentence')} in {counted(len(self), 'window')}; the longest has "
@@ -92,8 +92,8 @@ class Features:
             text += f", {self.divided:,} did not fit into {limit} and {were} split, with {shared} pieces in common."
         else:
             text += f", all fit into {limit}."
-        if self.cut:
-            text += f" Words longer than a window, read up to its end: {self.cut:,}."
+        if self.truncated:
+            text += f" Words longer than a window, read up to its end: {self.truncated:,}."
         if self.without_pieces:
             text += f" Words without any piece, tagged O: {self.without_pieces:,}."
         return text
@@ -102,70 +102,73 @@ class Features:
 def featurize(
     sentences: Sentences, tokenizer: Tokenizer, description: TaggingDescription, directory: str | None = None
 ) -> Features:
-    """Tokenizes each word of a file on its own, and splits its sentences into windows.
+    """Tokenizes each word of a file separately, and splits the sentences into windows.
 
     Args:
-      sentences: the file.
-      tokenizer: of the model.
-      description: for the length of windows and their context.
-      directory: for what is large; None: the system's directory for temporary files.
+      sentences: the sentences.
+      tokenizer: the tokenizer of the model.
+      description: has the length of windows and their context.
+      directory: the directory for large data; None: the system's directory for temporary files.
     """
-    whole = _tokenize(sentences, tokenizer, directory)
-    counts = np.diff(whole.row_splits)
+    word_pieces = _tokenize(sentences, tokenizer, directory)
+    counts = np.diff(word_pieces.row_splits)
     pieces = np.minimum(counts, description.room)
     windows = divide(pieces, sentences.row_splits, description.room, description.context)
     return Features(
-        **_join(whole, pieces, windows, (tokenizer.vocab[CLS], tokenizer.vocab[SEP]), directory),
+        **_join(word_pieces, pieces, windows, (tokenizer.vocab[CLS], tokenizer.vocab[SEP]), directory),
         sentences=len(sentences),
         divided=windows.divided,
-        longest=int(np.diff(whole.row_splits[sentences.row_splits]).max()),
-        cut=int((counts > pieces).sum()),
+        longest=int(np.diff(word_pieces.row_splits[sentences.row_splits]).max()),
+        truncated=int((counts > pieces).sum()),
         without_pieces=int((counts == 0).sum()),
     )
 
 
 def _tokenize(sentences: Sentences, tokenizer: Tokenizer, directory: str | None) -> Ragged:
-    """The pieces of each word."""
+    """The ids of the pieces of each word."""
     words = sentences.words
     values, counts = spilled.SpilledArray((), np.int32, directory), [np.zeros(1, np.int64)]
     with Progress(f"Tokenizing {sentences.path}", len(words), unit="word") as progress:
         for begin in range(0, len(words), _WORDS_AT_ONCE):
-            part = tokenizer.encode_batch(words[begin : begin + _WORDS_AT_ONCE])
-            values.append(part.values)
-            counts.append(np.diff(part.row_splits))
+            block = tokenizer.encode_batch(words[begin : begin + _WORDS_AT_ONCE])
+            values.append(block.values)
+            counts.append(np.diff(block.row_splits))
             progress.update(len(counts[-1]))
     return Ragged(values.finish(), np.cumsum(np.concatenate(counts)))
 
 
 def _join(
-    whole: Ragged, pieces: Ints, windows: Windows, special: tuple[int, int], directory: str | None
+    word_pieces: Ragged, pieces: Ints, windows: Windows, special: tuple[int, int], directory: str | None
 ) -> dict[str, NDArray[Any]]:
-    """`[CLS] pieces [SEP]` for each window: `row_splits`, `input_ids` and `words` of `Features`.
+    """Creates `[CLS] pieces [SEP]` for each window.
 
     Args:
-      whole: the pieces of all words.
-      pieces: int [W], how many of them are taken, the first ones of each word.
-      windows: M of them.
-      special: ids of `[CLS]` and `[SEP]`.
+      word_pieces: the ids of all pieces of each word.
+      pieces: int [W], the number of pieces of each word after truncation.
+      windows: M windows.
+      special: the ids of `[CLS]` and `[SEP]`.
       directory: see `featurize`.
+
+    Returns:
+      `row_splits`, `input_ids` and `words` of `Features`.
     """
-    places = np.concatenate([[0], np.cumsum(pieces)])  # [W + 1]
-    sizes = places[windows.end] - places[windows.first]  # [M]
+    offsets = np.concatenate([[0], np.cumsum(pieces)])  # [W + 1]
+    sizes = offsets[windows.end] - offsets[windows.first]  # [M]
     input_ids = spilled.SpilledArray((), np.int32, directory)
     words = spilled.SpilledArray((), np.int64, directory)
     for begin, end in spilled.row_ranges(len(sizes), int(sizes.max(initial=1)), _PIECES_AT_ONCE):
-        part = slice(begin, end)
-        first, last = int(windows.first[begin]), int(windows.end[part].max())
-        # Of each piece in these windows, its place among all that are taken, and its word.
-        sources = ranges(places[windows.first[part]], sizes[part])
-        word_of = np.repeat(np.arange(first, last), pieces[first:last])[sources - places[first]]
-        within = sources - places[word_of]
-        is_decided = windows.deciding(word_of) == np.repeat(np.arange(begin, end), sizes[part])
-        splits = np.concatenate([[0], np.cumsum(sizes[part] + SPECIAL_IN_TEXT)])
-        targets = ranges(splits[:-1] + 1, sizes[part])
+        block = slice(begin, end)
+        first, last = int(windows.first[begin]), int(windows.end[block].max())
+        # For each piece in these windows, its index among the pieces of all words, and its word.
+        sources = ranges(offsets[windows.first[block]], sizes[block])
+        word_of = np.repeat(np.arange(first, last), pieces[first:last])[sources - offsets[first]]
+        within = sources - offsets[word_of]
+        is_decided = windows.deciding_window(word_of) == np.repeat(np.arange(begin, end), sizes[block])
+        splits = np.concatenate([[0], np.cumsum(sizes[block] + SPECIAL_IN_TEXT)])
+        targets = ranges(splits[:-1] + 1, sizes[block])
         ids = np.full(splits[-1], special[1], np.int32)
         ids[splits[:-1]] = special[0]
-        ids[targets] = whole.values[whole.row_splits[word_of] + within]
+        ids[targets] = word_pieces.values[word_pieces.row_splits[word_of] + within]
         input_ids.append(ids)
         decided = np.full(splits[-1], _NO_WORD, np.int64)
         decided[targets] = np.where((within == 0) & is_decided, word_of, _NO_WORD)

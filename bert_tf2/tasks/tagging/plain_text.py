@@ -1,4 +1,4 @@
-"""Plain sentences: distinguishing them from columns, and splitting them into words. No TensorFlow."""
+"""Plain sentences: distinguishing them from columns, and splitting them into words; no TensorFlow."""
 
 import dataclasses
 import itertools
@@ -13,33 +13,33 @@ from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.errors import InputError
 from bert_tf2.io import files
 from bert_tf2.io.spilled import SpilledSequence
-from bert_tf2.tasks.tagging.conll import COMMENTS, DOCUMENT, ONE_WORD_A_LINE, Collected, Sentences, cells_of
+from bert_tf2.tasks.tagging.conll import COMMENT_PREFIXES, DOCUMENT, ONE_WORD_PER_LINE, Collected, Sentences, cells_of
 from bert_tf2.tasks.tagging.schemes import looks_like_tag
 from bert_tf2.tokenization.wordpiece import BasicTokenizer
 
-_MOST_READ = 1000  # words from which a file is judged
-_LEAST_ALIKE = 0.8  # of lines of columns that have as many cells as most
-_ENOUGH = 10  # of them, for what a column repeats to say something
+_MAX_LINES = 1000  # that are examined
+_MIN_EQUAL_FRACTION = 0.8  # of lines in columns that have the most common number of cells
+_MIN_REPETITIVE_CELLS = 10  # for repetition in a column to be significant
 _IS_SENTENCE, _HAS_NO_COLUMN = "is a sentence", "has no column"
 _FEATURE = re.compile(r"[A-Z][A-Z0-9$]*(-.+)?|_|-")  # a part of speech, a chunk, a placeholder
-_SENTENCE = re.compile(r".{3,}[。！？]", re.DOTALL)  # as Chinese and Japanese end, without spaces
+_SENTENCE = re.compile(r".{3,}[。！？]", re.DOTALL)  # a Chinese or Japanese sentence, which has no spaces
 
 
 def check(sentences: Sentences, token_column: int) -> None:
     """Rejects a prediction file whose lines are sentences rather than words.
 
-    Lines with tabs are columns. So are lines with as many cells each, one of which looks like a column: it holds tags,
-    or parts of speech and the like, or repeats itself. What is not clear counts as sentences: then it is the user who
-    says which column the words are in.
+    Lines with tabs are columns, and so are lines with equal numbers of cells if another column than that of the words
+    looks like one: it consists of tags, or of parts of speech and the like, or has many repetitions. Unclear lines
+    count as sentences unless the user gives the column of the words.
 
     Args:
-      sentences: the file.
-      token_column: where the words are thought to be.
+      sentences: the sentences of the file.
+      token_column: the assumed index of the column of the words.
 
     Raises:
-      InputError: they are sentences, or could be.
+      InputError: the lines are, or may be, sentences.
     """
-    numbers = sentences.word_lines[:_MOST_READ].tolist()
+    numbers = sentences.word_lines[:_MAX_LINES].tolist()
     lines = [sentences.lines[number] for number in numbers]
     if any("\t" in line for line in lines):
         return
@@ -48,19 +48,19 @@ def check(sentences: Sentences, token_column: int) -> None:
     reason = _reason(rows, token_column)
     if reason == _IS_SENTENCE:
         raise InputError(
-            f"{where} is a sentence, {rows[0][0]!r:.60}; expected {ONE_WORD_A_LINE}. If all lines are sentences: "
+            f"{where} is a sentence, {rows[0][0]!r:.60}; expected {ONE_WORD_PER_LINE}. If all lines are sentences: "
             "--predict_format=text."
         )
     if reason:
         raise InputError(
             f"{where} has {len(rows[0])} words between spaces, {lines[0]!r:.60}, which looks like a sentence; expected "
-            f"{ONE_WORD_A_LINE}. If they are sentences: --predict_format=text. If they are columns, name the one with "
-            f"the words: --token_column={token_column}."
+            f"{ONE_WORD_PER_LINE}. If they are sentences: --predict_format=text. If they are columns, name the one "
+            f"with the words: --token_column={token_column}."
         )
 
 
 def _reason(rows: Sequence[Sequence[str]], token_column: int) -> str | None:
-    """Why lines of as many cells each look like sentences; None where they look like columns."""
+    """The reason why lines with equal numbers of cells look like sentences; None if they look like columns."""
     if len(rows[0]) == 1:
         return _IS_SENTENCE if 2 * sum(_SENTENCE.fullmatch(row[0]) is not None for row in rows) > len(rows) else None
     words = [row[token_column] for row in rows]
@@ -70,31 +70,35 @@ def _reason(rows: Sequence[Sequence[str]], token_column: int) -> str | None:
 
 
 def _is_column(cells: Sequence[str], words: Sequence[str]) -> bool:
-    """Whether the cells under each other are something that words have, not words of sentences."""
+    """Whether the cells of a column are annotations of words rather than words of sentences."""
     if all(map(looks_like_tag, cells)):
         return True
-    if len(cells) >= _ENOUGH and 2 * len(set(cells)) <= len(cells):
+    if len(cells) >= _MIN_REPETITIVE_CELLS and 2 * len(set(cells)) <= len(cells):
         return True
-    # The parts of speech of punctuation are punctuation.
-    of_words = [cell for cell, word in zip(cells, words, strict=True) if word[:1].isalpha()]
-    return len(of_words) > 1 and all(map(_FEATURE.fullmatch, of_words))
+    # Cells of punctuation are ignored, as its part of speech may be the punctuation itself.
+    word_cells = [cell for cell, word in zip(cells, words, strict=True) if word[:1].isalpha()]
+    return len(word_cells) > 1 and all(map(_FEATURE.fullmatch, word_cells))
 
 
 def looks_like_text(path: str, token_column: int) -> bool:
     """Whether a file has plain sentences rather than one word per line.
 
-    It does where no line has a tab and lines differ in how many cells they have, or `check` takes them for sentences.
+    That is the case if no line has a tab, and lines differ in number of cells or look like sentences; see `check`.
+
+    Args:
+      path: the path of the file.
+      token_column: the index of the column of the words, if it has columns.
 
     Raises:
       InputError: the file cannot be read.
     """
-    lines = [line.removesuffix("\r") for line in itertools.islice(files.read_lines(path), _MOST_READ)]
-    rows = [cells_of(line) for line in lines if not line.startswith((*COMMENTS, DOCUMENT))]
+    lines = [line.removesuffix("\r") for line in itertools.islice(files.read_lines(path), _MAX_LINES)]
+    rows = [cells_of(line) for line in lines if not line.startswith((*COMMENT_PREFIXES, DOCUMENT))]
     rows = [row for row in rows if row]
     if not rows or any("\t" in line for line in lines):
         return False
     most_common, count = Counter(map(len, rows)).most_common(1)[0]
-    if count < _LEAST_ALIKE * len(rows):
+    if count < _MIN_EQUAL_FRACTION * len(rows):
         return True
     rows = [row for row in rows if len(row) == most_common]
     return -most_common <= token_column < most_common and _reason(rows, token_column) is not None
@@ -103,13 +107,14 @@ def looks_like_text(path: str, token_column: int) -> bool:
 def read(path: str, options: TokenizerOptions = PLAIN, directory: str | None = None) -> Sentences:
     """Reads plain sentences, one per line, as words to be tagged.
 
-    Words are those of the original's `BasicTokenizer` for cased text: between whitespace, punctuation and Chinese
-    characters each a word. `lines` are made of them: a word a line, an empty line after each sentence.
+    Words are those of the original's `BasicTokenizer` for cased text: they are separated by whitespace, and each
+    punctuation mark and Chinese character is a word. `lines` has one word per line and an empty line after each
+    sentence.
 
     Args:
-      path: the file.
-      options: of the model's tokenizer, by which Chinese characters may be joined and tokens stay whole.
-      directory: for what is large; None: the system's directory for temporary files.
+      path: the path of the file.
+      options: the options of the model's tokenizer, which may join Chinese characters and keep tokens whole.
+      directory: the directory for large data; None: the system's directory for temporary files.
 
     Raises:
       InputError: the file cannot be read, or has no words.
@@ -122,11 +127,11 @@ def read(path: str, options: TokenizerOptions = PLAIN, directory: str | None = N
 
 
 class Texts:
-    """Texts that become sentences, one after the other.
+    """Collects texts, each of which becomes a sentence.
 
     Args:
-      options: of the model's tokenizer, by which Chinese characters may be joined and tokens stay whole.
-      directory: for what is large; None: the system's directory for temporary files.
+      options: the options of the model's tokenizer, see `read`.
+      directory: the directory for large data; None: the system's directory for temporary files.
     """
 
     def __init__(self, options: TokenizerOptions, directory: str | None) -> None:
@@ -139,11 +144,11 @@ class Texts:
         """Adds a text, unless it has no words.
 
         Args:
-          number: of its line in the file, from 1.
+          number: the number of its line in the file, from 1.
           text: the text.
 
         Returns:
-          Where each of its words begins and ends in it, in characters.
+          The character offsets of the beginning and end of each of its words.
         """
         words = self._tokenizer.tokenize(text)
         offsets = _offsets(text, words)
@@ -159,12 +164,12 @@ class Texts:
         return offsets
 
     def sentences(self, path: str, expected: str, tags: Sequence[str] | None = None) -> Sentences:
-        """All of them.
+        """The collected sentences.
 
         Args:
-          path: of the file.
-          expected: what it should have, for the error.
-          tags: of all words, in BIO.
+          path: the path of the file.
+          expected: the expected content of the file, for the error.
+          tags: the tags of all words, in BIO.
 
         Raises:
           InputError: there are no words.
@@ -181,17 +186,17 @@ class Texts:
 
 
 def _offsets(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
-    """Where each word begins and ends in the text; between its characters may be some that the tokenizer drops."""
-    found = []
+    """The character offsets of the beginning and end of each word; a word may contain characters that were removed."""
+    offsets = []
     end = 0
     for word in words:
         begin = text.find(word, end)
         if begin >= 0 and not text[end:begin].strip():
             end = begin + len(word)
-        else:  # what the tokenizer drops is never a character of a word
+        else:  # the tokenizer removes only characters that no word contains
             begin = text.index(word[0], end)
             end = begin
             for character in word:
                 end = text.index(character, end) + 1
-        found.append((begin, end))
-    return found
+        offsets.append((begin, end))
+    return offsets

@@ -1,4 +1,4 @@
-"""The sections of `report.html` for tagging: spans by type, errors by kind, lengths, worst sentences; no TensorFlow.
+"""The sections of `report.html` for tagging; no TensorFlow.
 
 Shapes: `N` sentences.
 """
@@ -37,10 +37,10 @@ from bert_tf2.tasks.tagging.evaluated import EvaluatedSentence
 from bert_tf2.tasks.tagging.features import Features
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
 
-_WORST = 30
-_MOST_TYPES = 100  # in a table
-_MOST_IN_MATRIX = 20
-_MOST_NAMED = 12  # spans listed below a sentence
+_WORST_COUNT = 30
+_MAX_TYPES = 100  # in a table
+_MAX_TYPES_IN_MATRIX = 20
+_MAX_SPANS = 12  # spans listed below a sentence
 _NO_SPAN, _OTHERS, _SEVERAL = "no span", "other types", "several kinds of errors"
 
 _NOTE = (
@@ -65,9 +65,9 @@ class Collected:
     """What the report needs of the sentences, collected in one pass.
 
     Attributes:
-      lengths: sentences grouped by the number of words.
-      errors: outcomes of all sentences.
-      by_length: outcomes of each group.
+      lengths: the sentences grouped by number of words.
+      errors: the outcomes of all sentences.
+      by_length: the outcomes of each group.
       sentences: the number of sentences.
       without_errors: the number of sentences with all spans right.
       words: the number of words.
@@ -90,7 +90,7 @@ class Collected:
 
     @classmethod
     def of(cls, sentences: Iterable[EvaluatedSentence], words: NDArray[np.int64]) -> "Collected":
-        """Collects from the sentences of a file.
+        """Collects data from the sentences of a file.
 
         Args:
           sentences: in order; they are not kept.
@@ -100,9 +100,9 @@ class Collected:
         collected = cls(lengths, by_length=[SpanErrors() for _ in lengths.bounds])
         groups = zip(lengths.of_row.tolist(), sentences, strict=True)
         wrong = (sentence for group, sentence in groups if not collected._add(sentence, group))
-        # Ties go to the first, so that the page is deterministic.
+        # Ties go to the first sentence, so that the page is deterministic.
         collected.worst = heapq.nsmallest(
-            _WORST, wrong, key=lambda sentence: (-len(sentence.errors), -(sentence.loss or 0), sentence.line)
+            _WORST_COUNT, wrong, key=lambda sentence: (-len(sentence.errors), -(sentence.loss or 0), sentence.line)
         )
         return collected
 
@@ -139,8 +139,8 @@ def sections(collected: Collected) -> list[Section]:
     if not errors.pairs:
         return [Section("Spans", [Text("There are no true and no predicted spans.")])]
     worst = [_example(sentence) for sentence in collected.worst]
-    sure = np.array(collected.confidences, np.float32), np.array(collected.are_right, np.bool_)
-    calibration = list(confidence.blocks(*sure, "spans", "precision", _NOTE)) if len(sure[0]) else []
+    confidences = np.array(collected.confidences, np.float32), np.array(collected.are_right, np.bool_)
+    calibration = list(confidence.blocks(*confidences, "spans", "precision", _NOTE)) if len(confidences[0]) else []
     return [
         Section("Spans", [Figures([sentences]), _by_type(errors)]),
         Section("Errors by kind", _kinds(errors)),
@@ -169,21 +169,21 @@ _SCORE_HEADERS = (
 
 def _by_type(errors: SpanErrors) -> Table:
     counts = {kind: errors.counts(kind) for kind in errors.types}
-    shown = sorted(counts, key=lambda kind: (-counts[kind][2], -counts[kind][1], kind))[:_MOST_TYPES]
+    shown = sorted(counts, key=lambda kind: (-counts[kind][2], -counts[kind][1], kind))[:_MAX_TYPES]
     rows = [["all", *_score_cells(errors.counts())], *([kind, *_score_cells(counts[kind])] for kind in shown)]
-    left_out = len(counts) - len(shown)
+    omitted = len(counts) - len(shown)
     note = (
-        f"The {_MOST_TYPES} most frequent types of {len(counts):,}; span_report.json has all of them."
-        if left_out
-        else ""
+        f"The {_MAX_TYPES} most frequent types of {len(counts):,}; span_report.json has all of them." if omitted else ""
     )
     return Table(["type", *_SCORE_HEADERS], rows, "Spans by type", note)
 
 
 def _by_length(collected: Collected) -> Table:
     sentences = np.bincount(collected.lengths.of_row).tolist()
-    parts = zip(collected.lengths.names, sentences, collected.by_length, strict=True)
-    rows: list[list[str | int | float]] = [[name, count, *_score_cells(group.counts())] for name, count, group in parts]
+    groups = zip(collected.lengths.names, sentences, collected.by_length, strict=True)
+    rows: list[list[str | int | float]] = [
+        [name, count, *_score_cells(group.counts())] for name, count, group in groups
+    ]
     return Table(["words", "sentences", *_SCORE_HEADERS], rows)
 
 
@@ -196,7 +196,7 @@ def _kinds(errors: SpanErrors) -> list[Block]:
         [kind, counts[kind], counts[kind] / (total or 1), _MEANINGS[kind]] for kind in ERRORS
     ]
     by_kind = Table(["kind", "errors", "fraction", "definition"], rows, counted(total, "error"))
-    types = sorted(errors.by_type, key=lambda name: (-_errors_of(errors.by_type[name]), name))[:_MOST_TYPES]
+    types = sorted(errors.by_type, key=lambda name: (-_errors_of(errors.by_type[name]), name))[:_MAX_TYPES]
     by_type = Table(
         ["type", RIGHT, *ERRORS],
         [[name, *(errors.by_type[name][kind] for kind in (RIGHT, *ERRORS))] for name in types],
@@ -213,12 +213,12 @@ def _errors_of(counts: Counter[str]) -> int:
 
 
 def _confusions(errors: SpanErrors) -> list[Block]:
-    """The confusion matrix of types; less frequent types are combined."""
+    """The confusion matrix of types, with less frequent types combined."""
     totals = Counter[str]()
     for pair, count in errors.pairs.items():
         totals.update({kind: count for kind in pair if kind is not None})
     frequent = sorted(sorted(totals), key=lambda kind: -totals[kind])
-    named = frequent if len(frequent) <= _MOST_IN_MATRIX else frequent[: _MOST_IN_MATRIX - 1]
+    named = frequent if len(frequent) <= _MAX_TYPES_IN_MATRIX else frequent[: _MAX_TYPES_IN_MATRIX - 1]
     names = [*named, *([_OTHERS] if len(named) < len(frequent) else []), _NO_SPAN]
     numbers = {kind: min(number, len(named)) for number, kind in enumerate(frequent)}
     counts = np.zeros((len(names), len(names)), np.int64)
@@ -254,16 +254,16 @@ def _listed(sentence: EvaluatedSentence, spans: Sequence[Span | None]) -> str:
     """A list of spans: `Jim Henson (person), Rome (place)`."""
     present = [span for span in spans if span is not None]
     shown = []
-    for span in present[:_MOST_NAMED]:
+    for span in present[:_MAX_SPANS]:
         begin, end = sentence.characters(span)
         shown.append(f"{sentence.text[begin:end]:.80} ({span.type})")
-    if len(present) > _MOST_NAMED:
-        shown.append(f"and {len(present) - _MOST_NAMED:,} more")
+    if len(present) > _MAX_SPANS:
+        shown.append(f"and {len(present) - _MAX_SPANS:,} more")
     return ", ".join(shown) or "no span"
 
 
 def _marks(sentence: EvaluatedSentence) -> list[Mark]:
-    """The predicted spans of a sentence, and the words of true spans that are in no predicted one."""
+    """The predicted spans of a sentence, and the words of true spans that are in no predicted span."""
     marks = []
     predicted = {word for outcome in sentence.outcomes if outcome.predicted for word in _words(outcome.predicted)}
     for outcome in sentence.outcomes:
@@ -308,7 +308,7 @@ def windows(features: Features, description: TaggingDescription) -> Table:
         ["windows", len(features), f"of at most max_seq_length={size:,} tokens"],
         ["tokens of the longest sentence", features.longest, ""],
         ["sentences in several windows", features.divided, f"which overlap by {context:,} tokens"],
-        ["truncated words", features.cut, "longer than a window"],
+        ["truncated words", features.truncated, "longer than a window"],
         ["words without tokens", features.without_pieces, "consist of characters that the tokenizer removes; tagged O"],
     ]
     return Table(["", "number", ""], rows)

@@ -75,20 +75,20 @@ def run(config: TaggingConfig) -> dict[str, float] | None:
 
 
 class _Windows(NamedTuple):
-    """A file as model inputs."""
+    """The sentences of a file as model inputs."""
 
     sentences: Sentences
     features: Features
     arrays: ExampleArrays
 
 
-class _Found(NamedTuple):
-    """The model's outputs for W words; for those without pieces, the tag O and NaN.
+class _WordOutputs(NamedTuple):
+    """The model's outputs for W words; for words without pieces, the tag O and NaN.
 
     Attributes:
-      tags: W of them.
-      probabilities: of the tags, float32 [W].
-      losses: of the true tags, float32 [W].
+      tags: the W predicted tags.
+      probabilities: float32 [W], the probabilities of the predicted tags.
+      losses: float32 [W], the cross-entropies of the true tags.
     """
 
     tags: TagSequence
@@ -96,7 +96,7 @@ class _Found(NamedTuple):
     losses: NDArray[np.float32]
 
 
-class TaggingTask(FinetuningTask[TaggingConfig, _Windows, _Found]):
+class TaggingTask(FinetuningTask[TaggingConfig, _Windows, _WordOutputs]):
     """Tags words; see `FinetuningTask`."""
 
     files = run_files.TAGGING
@@ -127,82 +127,82 @@ class TaggingTask(FinetuningTask[TaggingConfig, _Windows, _Found]):
         return _Windows(sentences, features, arrays)
 
     def make_model(self, skip_padding: bool) -> TaggingModel:
-        """The encoder with a tagger."""
+        """The encoder with a logit of each label for each piece."""
         config, weights = self.foundation.bert_config, _class_weights(self.config, self.data)
         return TaggingModel(config, len(self.description.labels), weights, self.config.recompute, skip_padding)
 
     def outputs(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Of each position, each `[B, S]`, filled up to one width for all batches."""
+        """The label, probability and loss of each piece, each `[B, S]`, padded to the same width in all batches."""
         logits = self.model.logits(batch)  # [B*S, L]
-        found = {
+        values = {
             _LABELS: tf.argmax(logits, axis=-1, output_type=tf.int32),
             _PROBABILITIES: tf.reduce_max(tf.nn.softmax(logits), axis=-1),
             _LOSSES: self.model.losses(logits, batch),
         }
         shape = tf.shape(batch[TAGS])
-        filling = [[0, 0], [0, self.description.max_seq_length - shape[1]]]
-        return {name: tf.pad(tf.reshape(value, shape), filling) for name, value in found.items()}
+        paddings = [[0, 0], [0, self.description.max_seq_length - shape[1]]]
+        return {name: tf.pad(tf.reshape(value, shape), paddings) for name, value in values.items()}
 
-    def gather(self, encoded: _Windows, outputs: OutputBatches) -> _Found:
+    def gather(self, encoded: _Windows, outputs: OutputBatches) -> _WordOutputs:
         """The tags of a file, each from the window that decides it; O for words without pieces."""
         features, count = encoded.features, len(encoded.sentences.words)
         names = self.description.labels
         labels = np.full(count, names.index(OUTSIDE), np.int32)
         probabilities, losses = np.full([2, count], np.nan, np.float32)
-        for found in outputs.batches():
-            words = features.words_of(found[ROW], self.description.max_seq_length)  # [B, S]
+        for batch in outputs.batches():
+            words = features.padded_words(batch[ROW], self.description.max_seq_length)  # [B, S]
             is_decided = words >= 0
             words = words[is_decided]
-            labels[words] = found[_LABELS][is_decided]
-            probabilities[words] = found[_PROBABILITIES][is_decided]
-            losses[words] = found[_LOSSES][is_decided]
-        return _Found(TagSequence(names, labels), probabilities, losses)
+            labels[words] = batch[_LABELS][is_decided]
+            probabilities[words] = batch[_PROBABILITIES][is_decided]
+            losses[words] = batch[_LOSSES][is_decided]
+        return _WordOutputs(TagSequence(names, labels), probabilities, losses)
 
     def result_names(self) -> tuple[str, ...]:
         """See `Scores.results`."""
         return scores.RESULT_NAMES
 
-    def score(self, encoded: _Windows, found: _Found) -> Evaluation:
-        """Spans and tags against those of the file."""
-        loss = float(np.nanmean(found.losses, dtype=np.float64)) if len(encoded.features) else math.nan
-        evaluated = Scores.of(encoded.sentences, found.tags, loss)
-        return Evaluation(evaluated.results(), evaluated)
+    def score(self, encoded: _Windows, gathered: _WordOutputs) -> Evaluation:
+        """Compares spans and tags with the true ones."""
+        loss = float(np.nanmean(gathered.losses, dtype=np.float64)) if len(encoded.features) else math.nan
+        result = Scores.of(encoded.sentences, gathered.tags, loss)
+        return Evaluation(result.results(), result)
 
     def write_evaluation(self, evaluation: Evaluation) -> None:
-        """The scores of each type of span."""
-        evaluated: Scores = evaluation.details
-        logger.info("\n%s\n\nWrote %s.", evaluated.text(), evaluated.save(self.config.output_dir))
+        """Logs and writes the scores of each type of span."""
+        result: Scores = evaluation.details
+        logger.info("\n%s\n\nWrote %s.", result.text(), result.save(self.config.output_dir))
 
-    def evaluation_rows(self, encoded: _Windows, found: _Found) -> Iterator[dict[str, Any]]:
+    def evaluation_rows(self, encoded: _Windows, gathered: _WordOutputs) -> Iterator[dict[str, Any]]:
         """See `EvaluatedSentence.row`."""
-        return (sentence.row(encoded.sentences.scheme) for sentence in _evaluated(encoded, found))
+        return (sentence.row(encoded.sentences.scheme) for sentence in _evaluated(encoded, gathered))
 
-    def score_intervals(self, encoded: _Windows, found: _Found) -> dict[str, tuple[float, float]]:
+    def score_intervals(self, encoded: _Windows, gathered: _WordOutputs) -> dict[str, tuple[float, float]]:
         """See `report.Collected.intervals`."""
-        return self._collected(encoded, found).intervals()
+        return self._collected(encoded, gathered).intervals()
 
-    def report_sections(self, encoded: _Windows, found: _Found, evaluation: Evaluation) -> list[Section]:
+    def report_sections(self, encoded: _Windows, gathered: _WordOutputs, evaluation: Evaluation) -> list[Section]:
         """See `report.sections`."""
-        return report.sections(self._collected(encoded, found))
+        return report.sections(self._collected(encoded, gathered))
 
-    def length_section(self, encoded: _Windows, found: _Found) -> Section:
+    def length_section(self, encoded: _Windows, gathered: _WordOutputs) -> Section:
         """See `report.windows`."""
         return Section("Length", [report.windows(encoded.features, self.description)])
 
-    def _collected(self, encoded: _Windows, found: _Found) -> report.Collected:
+    def _collected(self, encoded: _Windows, gathered: _WordOutputs) -> report.Collected:
         words = np.diff(encoded.sentences.row_splits)
-        return self._reported.of(found, lambda: report.Collected.of(_evaluated(encoded, found), words))
+        return self._reported.of(gathered, lambda: report.Collected.of(_evaluated(encoded, gathered), words))
 
-    def write_predictions(self, encoded: _Windows, found: _Found) -> tuple[str, list[str]]:
+    def write_predictions(self, encoded: _Windows, gathered: _WordOutputs) -> tuple[str, list[str]]:
         """See `outputs.write_predictions`."""
         sentences = encoded.sentences
-        folder, least = self.config.output_dir, self.config.min_confidence
-        paths = outputs.write_predictions(folder, sentences, found.tags, found.probabilities, least)
+        output_dir, min_confidence = self.config.output_dir, self.config.min_confidence
+        paths = outputs.write_predictions(output_dir, sentences, gathered.tags, gathered.probabilities, min_confidence)
         return counted(len(sentences.words), "word"), paths
 
 
-def _evaluated(encoded: _Windows, found: _Found) -> Iterator[EvaluatedSentence]:
-    return evaluated_sentences(encoded.sentences, found.tags, found.probabilities, found.losses)
+def _evaluated(encoded: _Windows, gathered: _WordOutputs) -> Iterator[EvaluatedSentence]:
+    return evaluated_sentences(encoded.sentences, gathered.tags, gathered.probabilities, gathered.losses)
 
 
 def _class_weights(config: TaggingConfig, data: Data) -> list[float] | None:

@@ -1,11 +1,11 @@
-"""Tagging schemes: all are read as BIO, and written back in the original scheme; no TensorFlow.
+"""Tagging schemes: tags are converted to BIO when read, and to the scheme of the file when written; no TensorFlow.
 
     word    BIO    IOBES  BILOU  IOB1   IO
     Empire  B-LOC  B-LOC  B-LOC  I-LOC  I-LOC
     State   I-LOC  E-LOC  L-LOC  I-LOC  I-LOC
     Paris   B-LOC  S-LOC  U-LOC  B-LOC  I-LOC
 
-Between prefix and type stands a hyphen, or an underscore (`B_LOC`). Models know BIO with hyphens alone.
+Prefix and type are separated by a hyphen or an underscore (`B_LOC`). Models use BIO with hyphens only.
 """
 
 import dataclasses
@@ -32,8 +32,8 @@ class Scheme:
     """The tagging scheme of a file.
 
     Attributes:
-      name: which prefixes there are, and when.
-      separator: what stands between prefix and type.
+      name: the name of the scheme, which determines the prefixes.
+      separator: the character between prefix and type, `-` or `_`.
     """
 
     name: Name = "BIO"
@@ -41,13 +41,16 @@ class Scheme:
 
     @classmethod
     def parse(cls, text: str) -> "Scheme":
-        """What `str` made.
+        """Parses the result of `str`.
 
         Raises:
           ValueError: it is not the name of a scheme.
         """
-        name, separator = text.removesuffix("_"), "_" if text.endswith("_") else "-"
-        return cls(next(known for known in NAMES if known == name), separator) if name in NAMES else _unknown(text)
+        separator = "_" if text.endswith("_") else "-"
+        for name in NAMES:
+            if name == text.removesuffix("_"):
+                return cls(name, separator)
+        raise ValueError(f"Unknown scheme of tags {text!r}.")
 
     def __str__(self) -> str:
         return self.name + ("_" if self.separator == "_" else "")
@@ -56,32 +59,28 @@ class Scheme:
 BIO = Scheme()
 
 
-def _unknown(text: str) -> Scheme:
-    raise ValueError(f"Unknown scheme of tags {text!r}.")
-
-
 def is_tag(tag: str) -> bool:
-    """Whether it is a tag of one of the schemes."""
+    """Whether a text is a tag of one of the schemes."""
     return _TAG.fullmatch(tag) is not None
 
 
 def looks_like_tag(cell: str) -> bool:
-    """Whether it is a tag and not just as well a word: a lone S, for example."""
+    """Whether a cell is a tag that is unlikely to be a word, as a lone S is."""
     return _SURELY_TAG.fullmatch(cell) is not None
 
 
-def find(tags: Iterable[Sequence[str]], path: str) -> Scheme:
-    """The scheme of a file.
+def detect(tags: Iterable[Sequence[str]], path: str) -> Scheme:
+    """Detects the scheme of a file.
 
-    IOB1 is where `I-` begins spans, and `B-` only those that follow one of the same type directly. Where there is no
-    `B-` at all it is IO. Where `I-` begins some spans and `B-` others, it is BIO.
+    It is IOB1 if `I-` begins spans, and `B-` only those that directly follow a span of the same type; IO if there is no
+    `B-` at all; BIO if some spans begin with `I-` and others with `B-`.
 
     Args:
-      tags: of each sentence; each one `is_tag`.
-      path: for the error.
+      tags: the tags of each sentence, which all satisfy `is_tag`.
+      path: the path of the file, for errors.
 
     Raises:
-      InputError: tags of IOBES and of BILOU stand in one file.
+      InputError: the file has tags of both IOBES and BILOU.
     """
     prefixes, separator = set(), ""
     i_begins = b_begins = False
@@ -94,9 +93,9 @@ def find(tags: Iterable[Sequence[str]], path: str) -> Scheme:
             if prefix == OUTSIDE:
                 previous = ""
                 continue
-            goes_on = previous == f"-{kind}"
-            i_begins = i_begins or (prefix == "I" and not goes_on)
-            b_begins = b_begins or (prefix == "B" and not goes_on)
+            is_continuation = previous == f"-{kind}"
+            i_begins = i_begins or (prefix == "I" and not is_continuation)
+            b_begins = b_begins or (prefix == "B" and not is_continuation)
             previous = f"-{kind}"
     if prefixes & set("ES") and prefixes & set("LU"):
         raise InputError(
@@ -113,24 +112,24 @@ def find(tags: Iterable[Sequence[str]], path: str) -> Scheme:
 
 
 def to_bio(tags: Sequence[str], scheme: Scheme) -> list[str]:
-    """A sentence's tags in BIO; those in BIO stay as they are, but for the separator."""
-    plain = [tag if tag[1:2] != "_" else f"{tag[0]}-{tag[2:]}" for tag in tags]
+    """Converts the tags of a sentence to BIO with hyphens; of BIO tags, only the separator changes."""
+    hyphenated = [tag if tag[1:2] != "_" else f"{tag[0]}-{tag[2:]}" for tag in tags]
     if scheme.name == "BIO":
-        return plain
-    return _of_spans([tag[0].translate(_TO_IOBES) + tag[1:] if tag != OUTSIDE else tag for tag in plain], "BIO")
+        return hyphenated
+    return _retag([tag[0].translate(_TO_IOBES) + tag[1:] if tag != OUTSIDE else tag for tag in hyphenated], "BIO")
 
 
 def from_bio(tags: Sequence[str], scheme: Scheme) -> list[str]:
-    """A sentence's tags of BIO in another scheme."""
-    found = list(tags) if scheme.name == "BIO" else _of_spans(tags, scheme.name)
+    """Converts the BIO tags of a sentence to another scheme."""
+    hyphenated = list(tags) if scheme.name == "BIO" else _retag(tags, scheme.name)
     if scheme.separator == "-":
-        return found
-    return [tag if len(tag) == 1 else f"{tag[0]}{scheme.separator}{tag[2:]}" for tag in found]
+        return hyphenated
+    return [tag if len(tag) == 1 else f"{tag[0]}{scheme.separator}{tag[2:]}" for tag in hyphenated]
 
 
-def _of_spans(tags: Sequence[str], name: Name) -> list[str]:
-    """Tags that describe the same spans, with hyphens."""
-    found = [OUTSIDE] * len(tags)
+def _retag(tags: Sequence[str], name: Name) -> list[str]:
+    """The tags of the same spans in another scheme, with hyphens."""
+    retagged = [OUTSIDE] * len(tags)
     last_kind, last_end = "", -2
     for span in metrics.spans(tags):
         kind, length = tags[span.begin][1:], span.end - span.begin + 1
@@ -141,6 +140,6 @@ def _of_spans(tags: Sequence[str], name: Name) -> list[str]:
             "IO": "I" * length,
         }
         prefixes["BILOU"] = prefixes["IOBES"].translate(_TO_BILOU)
-        found[span.begin : span.end + 1] = [f"{prefix}{kind}" for prefix in prefixes[name]]
+        retagged[span.begin : span.end + 1] = [f"{prefix}{kind}" for prefix in prefixes[name]]
         last_kind, last_end = kind, span.end
-    return found
+    return retagged

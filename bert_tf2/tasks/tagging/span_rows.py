@@ -4,8 +4,8 @@
     {"text": "Peter ran.", "entities": [[0, 5, "PER"]]}                           spaCy
     {"text": "Peter ran.", "spans": [{"start": 0, "end": 5, "label": "PER"}]}     Prodigy
 
-Offsets count characters from 0; a span ends before `end`. A text is a sentence, whose words are those of `plain_text`;
-spans become tags in BIO. A prediction is written in the form that the file has.
+Offsets count characters from 0; `end` is exclusive. A text is a sentence, whose words are those of `plain_text`; spans
+become tags in BIO. Predictions are written in the format of the file.
 """
 
 import dataclasses
@@ -32,8 +32,8 @@ EXPECTED = 'expected an object on each line: {"text": "Peter ran.", "label": [[0
 
 _TEXT = "text"
 _KEYS = ("spans", "entities", "labels", "label")
-_OF_SPAN = (
-    # Those of predictions.jsonl, whose begin and end are words, come first.
+_SPAN_KEYS = (
+    # First the keys in predictions.jsonl, whose begin and end are words.
     ("start_character", "end_character"),
     ("start_offset", "end_offset"),
     ("start", "end"),
@@ -42,12 +42,12 @@ _LABELS = ("label", "type", "entity_group")
 
 
 class Span(NamedTuple):
-    """A part of a text.
+    """A labelled span of a text.
 
     Attributes:
-      start: its first character, from 0.
-      end: the character after its last.
-      label: of it.
+      start: the offset of its first character.
+      end: the offset after its last character.
+      label: its label.
     """
 
     start: int
@@ -57,7 +57,14 @@ class Span(NamedTuple):
 
 @dataclasses.dataclass
 class _Counts:
-    """Statistics of converting spans to tags."""
+    """Statistics of the conversion of spans to tags.
+
+    Attributes:
+      spans: the number of spans.
+      widened: the number of spans that were widened to whole words.
+      left_out: the number of spans that were left out.
+      first: the first span that was widened or left out, for the log.
+    """
 
     spans: int = 0
     widened: int = 0
@@ -78,26 +85,26 @@ class _Counts:
 
 
 def is_span_file(path: str) -> bool:
-    """Whether a file is of objects, by its ending."""
+    """Whether a file has objects with texts and spans, by its extension."""
     return file_kinds.kind_of(path) in ("json lines", "json")
 
 
 def read(path: str, with_spans: bool, options: TokenizerOptions = PLAIN, directory: str | None = None) -> Sentences:
     """Reads texts, and their spans as tags.
 
-    A span that begins or ends within a word is widened to the word; a warning says how many are.
+    A span that begins or ends within a word is widened to whole words; a warning gives their number.
 
     Args:
-      path: JSON Lines, or a JSON array of objects; perhaps compressed.
-      with_spans: whether spans are required; if not, the spans of a file become `truths` if all of them are valid.
-      options: of the model's tokenizer; see `plain_text.read`.
-      directory: for what is large; None: the system's directory for temporary files.
+      path: the path of a file in JSON Lines, or with a JSON array of objects; optionally compressed.
+      with_spans: whether spans are required; if not, they become `truths` if all spans of the file are valid.
+      options: the options of the model's tokenizer, see `plain_text.read`.
+      directory: the directory for large data; None: the system's directory for temporary files.
 
     Raises:
-      InputError: the file cannot be read, a row has another form, or spans overlap.
+      InputError: the file cannot be read, a row is invalid, or spans overlap.
     """
     texts = Texts(options, directory)
-    names, tags = dict[str, int](), array("i")
+    tag_numbers, tags = dict[str, int](), array("i")
     counts = _Counts()
     key, has_spans = _KEYS[0], True
     for line, row in json_rows.read(path, EXPECTED):
@@ -114,37 +121,37 @@ def read(path: str, with_spans: bool, options: TokenizerOptions = PLAIN, directo
                 raise
             has_spans = False
             continue
-        of_text = _tags(spans, text, offsets, where, counts)
-        tags.extend(names.setdefault(tag, len(names)) for tag in of_text)
-    of_words = TagSequence(list(names), np.array(tags, np.int32))
+        text_tags = _tags(spans, text, offsets, where, counts)
+        tags.extend(tag_numbers.setdefault(tag, len(tag_numbers)) for tag in text_tags)
+    word_tags = TagSequence(list(tag_numbers), np.array(tags, np.int32))
     if with_spans:
         counts.log(path)
-        sentences = texts.sentences(path, "texts with labelled spans", of_words)
-        return dataclasses.replace(sentences, is_of_spans=True)
+        sentences = texts.sentences(path, "texts with labelled spans", word_tags)
+        return dataclasses.replace(sentences, is_span_file=True)
     sentences = texts.sentences(path, "texts with labelled spans")
-    is_tagged = has_spans and not of_words.different <= {OUTSIDE}  # empty lists may be placeholders
-    return dataclasses.replace(sentences, is_of_spans=True, truths=of_words if is_tagged else None)
+    is_tagged = has_spans and not word_tags.distinct <= {OUTSIDE}  # empty lists may be placeholders
+    return dataclasses.replace(sentences, is_span_file=True, truths=word_tags if is_tagged else None)
 
 
 def write(path: str, sentences: Sentences, tags: Sequence[str]) -> None:
-    """Writes the rows of a file with the spans of tags, in the form of the file; if it has no spans, as Doccano's.
+    """Writes the rows of a file with predicted spans, in the format of the file, or of Doccano if it has no spans.
 
     Args:
-      path: the file to write.
-      sentences: what `read` made of the file, which is read again.
-      tags: W of them, in BIO.
+      path: the path of the file to write.
+      sentences: the result of `read`; the rows of its file are read again.
+      tags: the W predicted tags, in BIO.
 
     Raises:
-      InputError: the file has changed since.
+      InputError: the file has changed since it was read.
       OSError: the new file cannot be written.
     """
-    form = _Form.of(sentences.path)
+    span_format = _SpanFormat.of(sentences.path)
     texts = zip(sentences.texts or (), _spans_of_tags(sentences, tags), strict=True)
     text, spans = next(texts, (None, []))
     with atomic.replacing(path) as file:
         for _, row in json_rows.read(sentences.path, EXPECTED):
-            is_next = row.get(_TEXT) == text  # else it is a text without words
-            file.write(json_files.line({**row, **form.describe(spans if is_next else [])}))
+            is_next = row.get(_TEXT) == text  # else the text has no words
+            file.write(json_files.line({**row, **span_format.describe(spans if is_next else [])}))
             if is_next:
                 text, spans = next(texts, (None, []))
         if text is not None:
@@ -154,43 +161,45 @@ def write(path: str, sentences: Sentences, tags: Sequence[str]) -> None:
 def _spans_of_tags(sentences: Sentences, tags: Sequence[str]) -> Iterator[list[Span]]:
     """The spans of each text."""
     offsets = np.asarray(sentences.offsets)
-    for begin, found in zip(sentences.row_splits[:-1].tolist(), sentences.split(tags), strict=True):
-        spans = metrics.spans(found)
+    for begin, sentence_tags in zip(sentences.row_splits[:-1].tolist(), sentences.split(tags), strict=True):
+        spans = metrics.spans(sentence_tags)
         yield [
             Span(int(offsets[begin + span.begin, 0]), int(offsets[begin + span.end, 1]), span.type) for span in spans
         ]
 
 
-class _Form(NamedTuple):
+class _SpanFormat(NamedTuple):
     """The format of a file's spans.
 
     Attributes:
-      key: of the list.
-      names: of start, end and label where a span is an object.
+      key: the key of the list of spans.
+      names: the keys of start, end and label if spans are objects; None if they are lists.
     """
 
     key: str = "label"
     names: tuple[str, str, str] | None = None
 
     @classmethod
-    def of(cls, path: str) -> "_Form":
-        """That of the first span of a file."""
-        form = cls()
+    def of(cls, path: str) -> "_SpanFormat":
+        """The format of the first span of a file."""
+        span_format = cls()
         for _, row in json_rows.read(path, EXPECTED):
             for key in _KEYS:
                 spans = row.get(key)
                 if isinstance(spans, list):
-                    form = cls(key)
+                    span_format = cls(key)
                     if spans and isinstance(spans[0], dict):
-                        ends = next((names for names in _OF_SPAN if names[0] in spans[0]), _OF_SPAN[-1])
-                        form = cls(key, (*ends, next((name for name in _LABELS if name in spans[0]), _LABELS[0])))
+                        ends = next((names for names in _SPAN_KEYS if names[0] in spans[0]), _SPAN_KEYS[-1])
+                        span_format = cls(
+                            key, (*ends, next((name for name in _LABELS if name in spans[0]), _LABELS[0]))
+                        )
                     if spans:
-                        return form
+                        return span_format
                     break
-        return form
+        return span_format
 
     def describe(self, spans: Sequence[Span]) -> dict[str, Any]:
-        """Spans as a row has them."""
+        """The list of spans of a row, by its key."""
         names = self.names
         return {self.key: [dict(zip(names, span, strict=True)) if names else list(span) for span in spans]}
 
@@ -211,13 +220,13 @@ def _key(row: Mapping[str, Any], where: str) -> str:
     raise InputError(f"{where} has no spans ({', '.join(_KEYS)}); {EXPECTED}. A text without any has an empty list.")
 
 
-def _spans(found: Any, text: str, where: str) -> list[Span]:
-    """The spans of a row in their order, without the spaces at their ends unless they are nothing else, each once."""
-    if not isinstance(found, list):
-        raise InputError(f"{where} has {found!r:.60} instead of a list of spans; {EXPECTED}.")
+def _spans(value: Any, text: str, where: str) -> list[Span]:
+    """The distinct spans of a row, ordered, without leading and trailing whitespace unless they have nothing else."""
+    if not isinstance(value, list):
+        raise InputError(f"{where} has {value!r:.60} instead of a list of spans; {EXPECTED}.")
     spans = set()
-    for one in found:
-        start, end, label = _parts(one, where)
+    for each in value:
+        start, end, label = _span_values(each, where)
         if not 0 <= start < end <= len(text):
             raise InputError(
                 f"{where} has a span from {start} to {end}, but the text has {counted(len(text), 'character')}; "
@@ -229,20 +238,20 @@ def _spans(found: Any, text: str, where: str) -> list[Span]:
             continue
         spans.add(Span(start + len(inside) - len(inside.lstrip()), start + len(inside.rstrip()), label))
     ordered = sorted(spans)
-    for one, other in itertools.pairwise(ordered):
-        if other.start < one.end:
+    for span, following in itertools.pairwise(ordered):
+        if following.start < span.end:
             raise InputError(
-                f"{where} has spans that overlap, {list(one)} and {list(other)}; a word can have only one tag, so "
+                f"{where} has spans that overlap, {list(span)} and {list(following)}; a word can have only one tag, so "
                 "remove one of them."
             )
     return ordered
 
 
-def _parts(span: Any, where: str) -> tuple[int, int, str]:
-    """Start, end and label of a span in any of the forms."""
+def _span_values(span: Any, where: str) -> tuple[int, int, str]:
+    """The start, end and label of a span in any of the formats."""
     values: Sequence[Any] = span if isinstance(span, list) else ()
     if isinstance(span, dict):
-        keys = next((keys for keys in _OF_SPAN if keys[0] in span), _OF_SPAN[-1])
+        keys = next((keys for keys in _SPAN_KEYS if keys[0] in span), _SPAN_KEYS[-1])
         label = next((span[name] for name in _LABELS if name in span), None)
         values = (*(span.get(key) for key in keys), label)
     if len(values) != 3 or not all(type(value) is int for value in values[:2]) or not isinstance(values[2], str):
@@ -255,7 +264,7 @@ def _parts(span: Any, where: str) -> tuple[int, int, str]:
 def _tags(
     spans: Sequence[Span], text: str, offsets: Sequence[tuple[int, int]], where: str, counts: _Counts
 ) -> list[str]:
-    """The tags of a text's words, which begin and end at `offsets`."""
+    """The tags of the words of a text, from their character offsets; updates `counts`."""
     tags = [OUTSIDE] * len(offsets)
     word = 0
     for span in spans:
@@ -266,7 +275,7 @@ def _tags(
         while end < len(offsets) and offsets[end][0] < span.end:
             end += 1
         begin = word
-        while begin < end and tags[begin] != OUTSIDE:  # the last word of the span before
+        while begin < end and tags[begin] != OUTSIDE:  # the word belongs to the previous span, too
             begin += 1
         tags[begin:end] = [f"{'I' if number > begin else 'B'}-{span.label}" for number in range(begin, end)]
         is_widened = begin < end and (offsets[begin][0], offsets[end - 1][1]) != (span.start, span.end)

@@ -1,4 +1,4 @@
-"""A compact sequence of the tags of many words, with a number for each distinct tag; no TensorFlow."""
+"""A compact sequence of tags, which stores a number for each word; no TensorFlow."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,11 +11,11 @@ _TAGS_AT_ONCE = 1 << 16
 
 
 class TagSequence(Sequence[str]):
-    """Tags, 4 bytes each; a slice is a list of them. It equals a list of the same tags.
+    """Tags, 4 bytes each; slices are lists. It equals a list of the same tags.
 
     Args:
-      names: the different tags.
-      numbers: int32 [W], which one each word has.
+      names: the distinct tags.
+      numbers: int32 [W], the index in `names` of each word's tag.
     """
 
     def __init__(self, names: Sequence[str], numbers: NDArray[np.int32]) -> None:
@@ -23,13 +23,13 @@ class TagSequence(Sequence[str]):
 
     @classmethod
     def of(cls, tags: Iterable[str]) -> "TagSequence":
-        """Of any tags, which are taken one by one."""
+        """Creates a sequence from tags, which are consumed one by one."""
         numbers: dict[str, int] = {}
-        found = array("i", (numbers.setdefault(tag, len(numbers)) for tag in tags))
-        return cls(list(numbers), np.array(found, np.int32))
+        of_words = array("i", (numbers.setdefault(tag, len(numbers)) for tag in tags))
+        return cls(list(numbers), np.array(of_words, np.int32))
 
     @property
-    def different(self) -> frozenset[str]:
+    def distinct(self) -> frozenset[str]:
         """The tags that may occur."""
         return frozenset(self._names)
 

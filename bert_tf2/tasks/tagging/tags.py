@@ -1,4 +1,4 @@
-"""Tags: their list, ids and weights; no TensorFlow.
+"""The labels of a tagger, and the ids and weights of tags; no TensorFlow.
 
 Shapes: `W` words, `L` labels.
 """
@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 
 
 def infer_labels(sentences: Sentences) -> tuple[str, ...]:
-    """O, then B and I of each type of the training data, types sorted; also the one of the two that does not occur.
+    """Infers the labels from training data: O, then B and I of each type, even if only one of them occurs.
 
     Raises:
-      InputError: all words have the tag O, or a tag cannot be a line of a file.
+      InputError: all words have the tag O, or a tag cannot be a line of a labels file.
     """
     kinds = sorted({tag[1:] for tag in set(_tags_of(sentences)) - {OUTSIDE}})
     if not kinds:
@@ -37,28 +37,28 @@ def infer_labels(sentences: Sentences) -> tuple[str, ...]:
     return labels
 
 
-def checked(labels: tuple[str, ...], where: str) -> tuple[str, ...]:
-    """The labels, if they are tags of BIO.
+def validate_labels(labels: tuple[str, ...], source: str) -> tuple[str, ...]:
+    """Returns the labels if they are BIO tags.
 
     Args:
-      labels: O and others.
-      where: where they come from, for the error.
+      labels: the labels.
+      source: the file or directory that they are from, for errors.
 
     Raises:
-      InputError: one is not a tag, or O is missing, or all others.
+      InputError: a label is not a BIO tag, O is missing, or there is no other label.
     """
     wrong = [label for label in labels if not is_tag(label)]
     if wrong or OUTSIDE not in labels or len(labels) < 2:
-        found = f"the label {wrong[0]!r:.60}" if wrong else f"the labels {', '.join(labels)}"
-        raise InputError(f"{where} has {found}; expected O, and B-type and I-type for each type of span.")
+        shown = f"the label {wrong[0]!r:.60}" if wrong else f"the labels {', '.join(labels)}"
+        raise InputError(f"{source} has {shown}; expected O, and B-type and I-type for each type of span.")
     return labels
 
 
 def encode(sentences: Sentences, labels: Sequence[str]) -> NDArray[np.int32]:
-    """The number of each word's tag, int32 [W]; zeros where the file was read without tags.
+    """The index in `labels` of each word's tag, int32 [W]; zeros if the sentences were read without tags.
 
     Raises:
-      InputError: a tag is not among `labels`; names file and line.
+      InputError: a tag is not in `labels`.
     """
     if sentences.tags is None:
         return np.zeros(len(sentences.words), np.int32)
@@ -67,18 +67,18 @@ def encode(sentences: Sentences, labels: Sequence[str]) -> NDArray[np.int32]:
     unknown = np.flatnonzero(encoded < 0)
     if len(unknown):
         raise InputError(
-            f"{sentences.place(unknown[0])} has the tag {sentences.tags[unknown[0]]!r:.60}, which the model does not "
-            f"know; it knows {some(labels, MOST_NAMED)}."
+            f"{sentences.location(unknown[0])} has the tag {sentences.tags[unknown[0]]!r:.60}, which the model does "
+            f"not know; it knows {some(labels, MOST_NAMED)}."
         )
     return encoded
 
 
 def balanced_weights(encoded: NDArray[np.int32], count: int) -> NDArray[np.float32]:
-    """Weights that give every label that occurs the same total weight: words / (labels * words of the label).
+    """Weights that give each label that occurs the same total weight: words / (labels * words of the label).
 
     Args:
-      encoded: int [W], the tags that are learned.
-      count: L.
+      encoded: int [W], the label of each word of the training data.
+      count: L, the number of labels.
 
     Returns:
       float32 [L], 0 for labels that do not occur; the weights of all words sum to W.
@@ -88,26 +88,29 @@ def balanced_weights(encoded: NDArray[np.int32], count: int) -> NDArray[np.float
     return np.where(occurs, len(encoded) / (occurs.sum() * np.maximum(words, 1)), 0).astype(np.float32)
 
 
-def describe(sentences: Sentences) -> None:
-    """Logs what a file holds, and warns of spans that no B- begins."""
+def log_summary(sentences: Sentences) -> None:
+    """Logs the numbers of sentences, words and spans, and warns of spans that begin with I-."""
     tags = _tags_of(sentences)
-    found = Counter[str]()
+    span_counts = Counter[str]()
     unusual = 0
     for sentence in sentences.split(tags):
         spans = metrics.spans(sentence)
-        found.update(span.type for span in spans)
+        span_counts.update(span.type for span in spans)
         unusual += sum(sentence[span.begin].startswith("I") for span in spans)
     logger.info(
         "%s: %s, %s, %s%s.",
         *(sentences.path, counted(len(sentences), "sentence"), counted(len(sentences.words), "word")),
-        counted(found.total(), "span"),
-        f" ({', '.join(f'{kind} {count:,}' for kind, count in found.most_common(MOST_NAMED))})" if found else "",
+        counted(span_counts.total(), "span"),
+        f" ({', '.join(f'{kind} {count:,}' for kind, count in span_counts.most_common(MOST_NAMED))})"
+        if span_counts
+        else "",
     )
     if unusual:
         logger.warning(
             "%s: %s of %s %s with I- instead of B- (as in the older scheme IOB1). Such spans count, as in seqeval and "
             "conlleval, and the model learns the tags unchanged.",
-            *(sentences.path, f"{unusual:,}", counted(found.total(), "span"), inflected(unusual, "begins", "begin")),
+            *(sentences.path, f"{unusual:,}", counted(span_counts.total(), "span")),
+            inflected(unusual, "begins", "begin"),
         )
 
 

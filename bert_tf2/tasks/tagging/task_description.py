@@ -1,4 +1,4 @@
-"""The description of a tagger's task: `task.json` and `labels.txt` in its directory."""
+"""The description of a tagging task: `task.json` and `labels.txt` in the model's directory."""
 
 import dataclasses
 import re
@@ -10,7 +10,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.tasks.finetuning.description import Description
 
 OUTSIDE = "O"
-"""The tag of words that are in no span."""
+"""The tag of words outside of spans."""
 
 _TAG = re.compile(r"O|[BI](-.+)?")
 
@@ -22,17 +22,18 @@ class TaggingDescription(Description):
     Attributes:
       problem_type: `choices.TAGGING`.
       labels: the tags in the order of their ids.
-      max_seq_length: pieces of a window at most, special ones included.
-      do_lower_case: whether case and accents were stripped.
-      token_column: number of the column of the words, from 0; from the end if negative.
-      tag_column: of the tags.
-      context_pieces: how many pieces around its words a window of a divided sentence has; None: a quarter of it.
-      scheme: in which tags are written, if the file to predict has none; see `schemes`.
-      dev_file: what was evaluated.
-      predict_file: what was predicted.
+      max_seq_length: the maximum number of pieces per window, including special ones.
+      do_lower_case: whether the tokenizer lowercases and strips accents.
+      token_column: the index of the column of the words, from 0; counted from the end if negative.
+      tag_column: the index of the column of the tags, likewise.
+      context_pieces: the pieces of context on each side of the words that a window of a long sentence decides; None: a
+        quarter of the window.
+      scheme: the scheme to write tags in if the file to predict has none, see `schemes`; None: BIO.
+      dev_file: the file that was evaluated.
+      predict_file: the file that was predicted.
 
     Raises:
-      InputError: a value is impossible.
+      InputError: a value is invalid.
     """
 
     TASK = "tagging"
@@ -61,7 +62,7 @@ class TaggingDescription(Description):
 
     @property
     def room(self) -> int:
-        """Pieces of words that a window has room for."""
+        """The maximum number of pieces of words per window."""
         return self.max_seq_length - 2
 
     @property
@@ -71,5 +72,5 @@ class TaggingDescription(Description):
 
 
 def is_tag(tag: str) -> bool:
-    """Whether it is O, or B or I with or without a type after it (`B-person`)."""
+    """Whether a text is O, or B or I, optionally with a type (`B-person`)."""
     return _TAG.fullmatch(tag) is not None

@@ -1,4 +1,4 @@
-"""Questions with the right and the chosen choice."""
+"""Questions with the right and the predicted choice."""
 
 import math
 
@@ -8,16 +8,16 @@ import pytest
 from bert_tf2.tasks.multiple_choice.evaluated import evaluated_questions, losses_of, probabilities_of
 from bert_tf2.tasks.multiple_choice.examples import Example
 
-ASKED = [
+EXAMPLES = [
     Example("a", "It rains.", ("She sings.", "She runs."), ("sings.", "runs."), 1, "She"),
     Example(7, "c", ("x", "y", "z"), ("x", "y", "z"), 2),
 ]
-NONE = -1e9  # of a choice that a question does not have
-SCORES = np.array([[math.log(3), 0, NONE], [0, 0, math.log(2)]], np.float32)
+NO_CHOICE = -1e9  # the logit of a choice that a question does not have
+SCORES = np.array([[math.log(3), 0, NO_CHOICE], [0, 0, math.log(2)]], np.float32)
 
 
 def test_rows() -> None:
-    first, second = evaluated_questions(ASKED, SCORES)
+    first, second = evaluated_questions(EXAMPLES, SCORES)
     assert first.row() == {
         "id": "a",
         "context": "It rains.",

@@ -1,4 +1,4 @@
-"""Questions of SWAG, HellaSwag, RACE and the user's own files; what is wrong with them."""
+"""Questions of SWAG, HellaSwag, RACE and custom files; errors for invalid ones."""
 
 import json
 import tracemalloc
@@ -14,7 +14,7 @@ from bert_tf2.io import spilled
 from bert_tf2.io.delimited import Form
 from bert_tf2.tasks.multiple_choice.examples import Example, read
 
-OWN = {"context": "It rains.", "question": "She", "endings": ["sings.", "takes an umbrella."], "label": 1}
+CUSTOM = {"context": "It rains.", "question": "She", "endings": ["sings.", "takes an umbrella."], "label": 1}
 
 
 def write(path: Path, *rows: Any) -> str:
@@ -34,12 +34,12 @@ def test_swag(tmp_path: Path) -> None:
 
 
 def test_parquet(tmp_path: Path) -> None:
-    parquet.write_table(pyarrow.Table.from_pylist([OWN]), tmp_path / "a.parquet")
-    (expected,) = read(write(tmp_path / "a.jsonl", OWN), with_labels=True)
+    parquet.write_table(pyarrow.Table.from_pylist([CUSTOM]), tmp_path / "a.parquet")
+    (expected,) = read(write(tmp_path / "a.jsonl", CUSTOM), with_labels=True)
     assert read(str(tmp_path / "a.parquet"), with_labels=True) == [expected]
 
 
-def test_delimiter_and_encoding_are_recognized(tmp_path: Path) -> None:
+def test_delimiter_and_encoding_are_detected(tmp_path: Path) -> None:
     text = "context;question;ending0;ending1;label\nIl a gelé, déjà.;Elle;chante;rit, fâchée;1\n"
     (tmp_path / "a.csv").write_bytes(text.encode("cp1252"))
     (example,) = read(str(tmp_path / "a.csv"), with_labels=True)
@@ -49,7 +49,7 @@ def test_delimiter_and_encoding_are_recognized(tmp_path: Path) -> None:
 def test_given_delimiter_and_encoding(tmp_path: Path) -> None:
     text = "context^question^ending0^ending1\nÉté^?^a^b\n"
     (tmp_path / "a.csv").write_bytes(text.encode("cp850"))
-    (example,) = read(str(tmp_path / "a.csv"), with_labels=False, given=Form("cp850", "^"))
+    (example,) = read(str(tmp_path / "a.csv"), with_labels=False, form=Form("cp850", "^"))
     assert (example.context, example.choices) == ("Été", ("a", "b"))
 
 
@@ -83,42 +83,42 @@ def test_race(tmp_path: Path) -> None:
     flat = {"example_id": "high1-0", "article": "Tom is ill.", "question": "Why?", "answer": "B"}
     assert read(write(tmp_path / "a.jsonl", {**flat, "options": ["Cold.", "Heat."]}), with_labels=True) == expected[:1]
     del article["answers"]
-    assert [one.label for one in read(write(tmp_path / "a.jsonl", article), with_labels=False)] == [None, None]
+    assert [example.label for example in read(write(tmp_path / "a.jsonl", article), with_labels=False)] == [None, None]
 
 
-def test_questions_and_labels_that_are_not_needed(tmp_path: Path) -> None:
-    """Of a file to predict, labels are read if they can be."""
-    rows = [OWN, {**OWN, "label": 7}, {**OWN, "label": ""}, {"context": "c", "endings": ["a", "b"]}]
-    found = read(write(tmp_path / "own.jsonl", *rows), with_labels=False)
-    assert [one.label for one in found] == [1, None, None, None]
-    assert [one.question for one in found] == ["She", "She", "She", ""]
+def test_labels_are_optional_for_prediction(tmp_path: Path) -> None:
+    """Labels that are missing or invalid are None."""
+    rows = [CUSTOM, {**CUSTOM, "label": 7}, {**CUSTOM, "label": ""}, {"context": "c", "endings": ["a", "b"]}]
+    examples = read(write(tmp_path / "own.jsonl", *rows), with_labels=False)
+    assert [example.label for example in examples] == [1, None, None, None]
+    assert [example.question for example in examples] == ["She", "She", "She", ""]
 
 
-def test_own_data(tmp_path: Path) -> None:
-    rows = [OWN, {**OWN, "label": "B", "id": "x"}, {"context": "c", "choices": ["a", "b", "c"], "answer": "c"}]
-    found = read(write(tmp_path / "own.jsonl", *rows), with_labels=True)
-    assert [one.label for one in found] == [1, 1, 2]
-    assert [one.id for one in found] == [0, "x", 2]
-    assert found[0].pairs == ("She sings.", "She takes an umbrella.")
-    assert found[2].pairs == ("a", "b", "c")
+def test_custom_data(tmp_path: Path) -> None:
+    rows = [CUSTOM, {**CUSTOM, "label": "B", "id": "x"}, {"context": "c", "choices": ["a", "b", "c"], "answer": "c"}]
+    examples = read(write(tmp_path / "own.jsonl", *rows), with_labels=True)
+    assert [example.label for example in examples] == [1, 1, 2]
+    assert [example.id for example in examples] == [0, "x", 2]
+    assert examples[0].pairs == ("She sings.", "She takes an umbrella.")
+    assert examples[2].pairs == ("a", "b", "c")
     path = write(
         tmp_path / "own.tsv", "context\tquestion\tchoice_1\tchoice_2\tchoice_10\n", "c\tq\ta\tb\tc\nc\tq\ta\tb\t\n"
     )
-    assert [one.choices for one in read(path, with_labels=False)] == [("a", "b", "c"), ("a", "b")]
+    assert [example.choices for example in read(path, with_labels=False)] == [("a", "b", "c"), ("a", "b")]
 
 
 def test_memory_does_not_grow_with_the_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 1)
-    rows = [{**OWN, "context": f"{number} {'x' * 1000}"} for number in range(5000)]
+    rows = [{**CUSTOM, "context": f"{number} {'x' * 1000}"} for number in range(5000)]
     path = write(tmp_path / "own.jsonl", *rows)
     tracemalloc.start()
     try:
-        found = read(path, with_labels=True, directory=str(tmp_path))
-        held, _ = tracemalloc.get_traced_memory()
+        examples = read(path, with_labels=True, directory=str(tmp_path))
+        used, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert held < 2_000_000  # the contexts alone are 5 MB
-    assert [(one.id, one.context, one.label) for one in found] == [
+    assert used < 2_000_000  # the contexts alone are 5 MB
+    assert [(example.id, example.context, example.label) for example in examples] == [
         (number, row["context"], 1) for number, row in enumerate(rows)
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["own.jsonl"]
@@ -139,12 +139,12 @@ def test_memory_does_not_grow_with_the_questions(tmp_path: Path, monkeypatch: py
         ({"question": "\ud800"}, "line 1: question is not valid Unicode"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
+def test_invalid_questions(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        read(write(tmp_path / "own.jsonl", {**OWN, **changes}), with_labels=True)
+        read(write(tmp_path / "own.jsonl", {**CUSTOM, **changes}), with_labels=True)
 
 
-def test_what_is_no_question(tmp_path: Path) -> None:
+def test_files_without_questions(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"line 2 has 'text', 'label'; expected context and question with ending0"):
         read(write(tmp_path / "own.csv", "text,label\n", "a,b\n"), with_labels=True)
     with pytest.raises(InputError, match=r"has 1 question, 0 options and 1 answer; there must be as many of each"):

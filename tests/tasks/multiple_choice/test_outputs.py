@@ -1,4 +1,4 @@
-"""The rows of a prediction."""
+"""The rows of prediction files."""
 
 import numpy as np
 import pytest
@@ -6,12 +6,12 @@ import pytest
 from bert_tf2.tasks.multiple_choice.examples import Example
 from bert_tf2.tasks.multiple_choice.outputs import prediction_rows
 
-ASKED = [Example("a", "It rains.", ("She sings.", "She runs."), ("sings.", "runs."), None, "She")]
+EXAMPLES = [Example("a", "It rains.", ("She sings.", "She runs."), ("sings.", "runs."), None, "She")]
 SCORES = np.array([[0.0, np.log(3)]], np.float32)
 
 
 def test_rows() -> None:
-    (row,) = prediction_rows(ASKED, SCORES)
+    (row,) = prediction_rows(EXAMPLES, SCORES)
     assert row == {
         "id": "a",
         "context": "It rains.",
@@ -23,13 +23,13 @@ def test_rows() -> None:
     }
 
 
-def test_a_choice_that_is_not_sure_is_null() -> None:
-    (row,) = prediction_rows(ASKED, SCORES, min_confidence=0.8)
+def test_choices_below_min_confidence_are_null() -> None:
+    (row,) = prediction_rows(EXAMPLES, SCORES, min_confidence=0.8)
     assert (row["label"], row["choice"]) == (None, None)
     assert row["confidence"] == pytest.approx(0.75)
 
 
-def test_truths_where_the_file_tells_any() -> None:
+def test_true_labels_if_the_file_has_any() -> None:
     labelled = Example("b", "c", ("x", "y"), ("x", "y"), 0)
-    rows = list(prediction_rows([*ASKED, labelled], np.repeat(SCORES, 2, axis=0)))
+    rows = list(prediction_rows([*EXAMPLES, labelled], np.repeat(SCORES, 2, axis=0)))
     assert [row["truth"] for row in rows] == [None, 0]

@@ -15,12 +15,12 @@ from bert_tf2.tasks.multiple_choice.examples import Example
 from bert_tf2.tasks.multiple_choice.features import Features
 from bert_tf2.tasks.multiple_choice.report import Collected
 
-NONE = -1e9  # of a choice that a question does not have
-SCORES = np.array([[2, 0, NONE], [0, 1, NONE], [3, 0, 0], [0, 5, 0]], np.float32)
+NO_CHOICE = -1e9  # the logit of a choice that a question does not have
+SCORES = np.array([[2, 0, NO_CHOICE], [0, 1, NO_CHOICE], [3, 0, 0], [0, 5, 0]], np.float32)
 RIGHT = [0, 0, 2, 1]
 LENGTHS = np.array([[3, 4, 0], [9, 3, 0], [9, 9, 9], [4, 4, 4]], np.int32)
 EMPTY = np.zeros(0, np.int32)
-FEATURES = Features(np.zeros(5, np.int64), EMPTY, EMPTY, LENGTHS, cut=2, longest=40)
+FEATURES = Features(np.zeros(5, np.int64), EMPTY, EMPTY, LENGTHS, truncated=2, longest=40)
 
 
 @pytest.fixture(autouse=True)
@@ -29,19 +29,19 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Any, ...]]:
 
 
 def collected(right: list[int] = RIGHT) -> Collected:
-    asked = []
+    examples = []
     for number, label in enumerate(right):
-        choices = tuple("abc"[: int((SCORES[number] > NONE).sum())])
-        asked.append(Example(number, f"<b> {number}", choices, choices, label, "q"))
-    return Collected.of(evaluated_questions(asked, SCORES))
+        choices = tuple("abc"[: int((SCORES[number] > NO_CHOICE).sum())])
+        examples.append(Example(number, f"<b> {number}", choices, choices, label, "q"))
+    return Collected.of(evaluated_questions(examples, SCORES))
 
 
 def sections(right: list[int] = RIGHT) -> dict[str, Section]:
     return {section.title: section for section in report.sections(collected(right), FEATURES)}
 
 
-def only(section: Section, kind: type, number: int = 0) -> Any:
-    return [block for block in section.blocks if isinstance(block, kind)][number]
+def block_of(section: Section, kind: type, index: int = 0) -> Any:
+    return [block for block in section.blocks if isinstance(block, kind)][index]
 
 
 def test_interval() -> None:
@@ -50,22 +50,22 @@ def test_interval() -> None:
 
 def test_by_choices_and_length() -> None:
     section = sections()["Accuracy by number of choices and length"]
-    assert only(section, Figures).values[0][:2] == ("random guessing", "41.7 %")
-    assert [row[:3] for row in only(section, Table).rows] == [["2", 2, 0.5], ["3", 2, 0.5]]
-    assert [row[:3] for row in only(section, Table, 1).rows] == [["4", 2, 1.0], ["9", 2, 0.0]]
+    assert block_of(section, Figures).values[0][:2] == ("random guessing", "41.7 %")
+    assert [row[:3] for row in block_of(section, Table).rows] == [["2", 2, 0.5], ["3", 2, 0.5]]
+    assert [row[:3] for row in block_of(section, Table, 1).rows] == [["4", 2, 1.0], ["9", 2, 0.0]]
 
 
 def test_positions(drawn: dict[str, tuple[Any, ...]]) -> None:
-    rows = only(sections()["Positions"], Table).rows
+    rows = block_of(sections()["Positions"], Table).rows
     assert [row[:4] for row in rows] == [[0, 2, 2, 0.0], [1, 1, 2, 0.25], [2, 1, 0, -0.25]]
     assert [row[4] for row in rows] == [0.5, 1.0, 0.0]
     assert drawn["matrix"][2].tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
-    assert math.isnan(only(sections([1, 1, 1, 1])["Positions"], Table).rows[0][4])
+    assert math.isnan(block_of(sections([1, 1, 1, 1])["Positions"], Table).rows[0][4])
 
 
-def test_worst_questions_first() -> None:
-    examples = only(sections()["Worst questions"], Examples).rows
-    assert [one.title for one in examples] == ["0 instead of 2", "1 instead of 0"]
+def test_worst_questions() -> None:
+    examples = block_of(sections()["Worst questions"], Examples).rows
+    assert [example.title for example in examples] == ["0 instead of 2", "1 instead of 0"]
     assert examples[0].text == "<b> 2"
     facts = dict(examples[0].facts)
     assert facts["question"] == "q"
@@ -74,19 +74,19 @@ def test_worst_questions_first() -> None:
     assert sections([0, 1, 0, 1])["Worst questions"].blocks == [Text("All choices are right.")]
 
 
-def test_of_many_choices_the_right_and_the_chosen_one_are_shown() -> None:
+def test_right_and_predicted_of_many_choices_are_shown() -> None:
     choices = tuple(map(str, range(50)))
     scores = np.zeros((1, 50), np.float32)
     scores[0, 30] = 1
     many = Collected.of(evaluated_questions([Example(0, "c" * 5000, choices, choices, 40)], scores))
     features = dataclasses.replace(FEATURES, lengths=LENGTHS[:1])
-    (example,) = only(report.sections(many, features)[-1], Examples).rows
+    (example,) = block_of(report.sections(many, features)[-1], Examples).rows
     names = [name for name, _ in example.facts]
     assert names == [*map(str, range(10)), "30 (chosen)", "40 (right)", "choices", "loss", "id"]
     assert len(example.text) < 1000
 
 
-def test_a_page_is_escaped() -> None:
+def test_the_page_is_escaped() -> None:
     page = render(Report("t", "", list(sections().values())))
     assert "<b> 2" not in page
     assert "&lt;b&gt; 2" in page

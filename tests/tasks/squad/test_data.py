@@ -1,4 +1,4 @@
-"""The files of a command: flags of tables reach them, or are refused."""
+"""Reading the files of a command: flags of tables are applied or rejected."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -24,12 +24,12 @@ def evaluated(*pairs: tuple[Example, Prediction], version_2: bool = False, langu
 
 def test_rows() -> None:
     paragraph = split(CONTEXT, "en", title="Cities")
-    asked = Example("q1", "Which?", paragraph, ("Rome", "the Rome"), gold_starts=(17, -1))
+    example = Example("q1", "Which?", paragraph, ("Rome", "the Rome"), gold_starts=(17, -1))
     other = Example("q2", "Who?", split("x", "en"), ("x",), gold_starts=(0,))
     third = Example("q3", "Where?", paragraph, ("Paris",), gold_starts=(10,))
     first, *others = evaluated(
         *(
-            (asked, prediction("not Paris: Rome", 6)),
+            (example, prediction("not Paris: Rome", 6)),
             (other, prediction("empty", None)),
             (third, prediction("Paris", 10)),
         )
@@ -47,21 +47,21 @@ def test_rows() -> None:
         "exact": 0.0,
         "f1": 0.5,
     }
-    assert [(one.context, one.exact, one.f1) for one in others] == [(2, 0.0, 0.0), (1, 1.0, 1.0)]
+    assert [(question.context, question.exact, question.f1) for question in others] == [(2, 0.0, 0.0), (1, 1.0, 1.0)]
     assert others[0].row()["prediction"] == ""
 
 
 def test_no_answer() -> None:
-    asked = Example("q", "?", split("x", "en"), ())
-    (right,) = evaluated((asked, prediction("", None)), version_2=True)
+    example = Example("q", "?", split("x", "en"), ())
+    (right,) = evaluated((example, prediction("", None)), version_2=True)
     assert (right.exact, right.f1, right.predicted, right.span, right.true_span) == (1.0, 1.0, "", None, None)
-    (wrong,) = evaluated((asked, prediction("x", 0)), version_2=True)
+    (wrong,) = evaluated((example, prediction("x", 0)), version_2=True)
     assert (wrong.exact, wrong.f1, wrong.span) == (0.0, 0.0, (0, 1))
 
 
-def test_chinese_is_compared_as_chinese() -> None:
-    asked = Example("q", "谁", split("王明红", "zh"), ("王明",))
-    (question,) = evaluated((asked, prediction("王明红", 0)), language="zh")
+def test_chinese_answers_are_scored_by_character() -> None:
+    example = Example("q", "谁", split("王明红", "zh"), ("王明",))
+    (question,) = evaluated((example, prediction("王明红", 0)), language="zh")
     assert question.f1 == pytest.approx(0.8)
 
 
@@ -75,7 +75,7 @@ def test_chinese_is_compared_as_chinese() -> None:
         (("not", 6), (0, 4)),
     ],
 )
-def test_the_right_answer_is_that_next_to_the_predicted_one(predicted, expected: tuple[int, int]) -> None:
-    asked = Example("q", "?", split(CONTEXT, "en"), ("Rome", "Rome", "Oslo"), gold_starts=(0, 17, -1))
-    one = EvaluatedQuestion(0, asked, prediction(*(predicted or ("", None))), 1, 0.0, 0.0)
-    assert one.true_span == expected
+def test_true_span_is_the_one_nearest_to_the_predicted(predicted, expected: tuple[int, int]) -> None:
+    example = Example("q", "?", split(CONTEXT, "en"), ("Rome", "Rome", "Oslo"), gold_starts=(0, 17, -1))
+    question = EvaluatedQuestion(0, example, prediction(*(predicted or ("", None))), 1, 0.0, 0.0)
+    assert question.true_span == expected

@@ -1,4 +1,4 @@
-"""Reading questions: what the original reads, what it would fail on, and sentences for what is wrong with a file."""
+"""Reading questions: what the original reads, what it fails on, and the errors for invalid files."""
 
 import gzip
 import json
@@ -19,12 +19,12 @@ from bert_tf2.tasks.squad.words import split
 CONTEXT = "Super Bowl 50 was won by the Denver  Broncos (AFC)."
 
 
-def question(identity="q1", text="Who won?", **more):
-    return {"id": identity, "question": text, **more}
+def question(question_id="q1", text="Who won?", **keys):
+    return {"id": question_id, "question": text, **keys}
 
 
-def answered(identity="q1", text="Denver Broncos", start=29, **more):
-    return question(identity, answers=[{"text": text, "answer_start": start}], **more)
+def answered(question_id="q1", text="Denver Broncos", start=29, **keys):
+    return question(question_id, answers=[{"text": text, "answer_start": start}], **keys)
 
 
 def squad(*questions, context=CONTEXT):
@@ -49,7 +49,7 @@ def test_prediction_needs_no_answers(write):
         _ = data.gold
 
 
-def test_prediction_reads_right_answers_and_ignores_what_training_checks(write):
+def test_prediction_reads_answers_without_the_checks_of_training(write):
     content = squad(
         answered("a", start=10**6, is_impossible="yes"),
         question("b", answers=[]),
@@ -61,8 +61,8 @@ def test_prediction_reads_right_answers_and_ignores_what_training_checks(write):
     assert data.examples[0].paragraph is data.examples[1].paragraph
 
 
-def test_places_of_right_answers_and_titles(write):
-    """Where the file says if the text is there, else the first place."""
+def test_offsets_of_answers_and_titles(write):
+    """An offset is `answer_start` if the text is there, else that of its first occurrence."""
     content = squad(
         answered("a", text="er", start=8),
         answered("b", text="er", start=33),
@@ -71,7 +71,7 @@ def test_places_of_right_answers_and_titles(write):
         question("e", answers=[]),
     )
     data = read(write(content), training=False)
-    assert [one.gold_starts for one in data.examples] == [(3,), (33,), (-1,), (0, 46), ()]
+    assert [example.gold_starts for example in data.examples] == [(3,), (33,), (-1,), (0, 46), ()]
     assert data.examples[0].paragraph.title == "T"
     content["data"][0]["title"] = 7
     assert read(write(content), training=False).examples[0].paragraph.title == ""
@@ -99,19 +99,19 @@ def test_training(write, caplog):
 def test_training_with_questions_without_an_answer(write):
     content = squad(answered("a", is_impossible=False), answered("b", is_impossible=True, start=10**6))
     data = read(write(content), training=True, version_2_with_negative=True)
-    assert [(one.id, one.is_impossible, one.answer is None) for one in data.examples] == [
+    assert [(example.id, example.is_impossible, example.answer is None) for example in data.examples] == [
         ("a", False, False),
         ("b", True, True),
     ]
     assert data.summary.impossible == 1
 
 
-def test_golden_order_of_training():
+def test_training_order_is_the_original_one():
     data = read(GOLDEN / "own/squad/v1.json", training=True)
     shuffled = list(data.examples)
     random.Random(12345).shuffle(shuffled)
     assert examples.training_order(data.examples) == shuffled
-    assert [one.id for one in shuffled[:3]] != [one.id for one in data.examples[:3]]
+    assert [example.id for example in shuffled[:3]] != [example.id for example in data.examples[:3]]
 
 
 @st.composite
@@ -124,8 +124,8 @@ def contexts_and_answers(draw):
 
 
 @given(contexts_and_answers())
-def test_answers_are_found_where_the_original_finds_them(drawn):
-    context, start, text = drawn
+def test_answers_are_found_as_in_the_original(case):
+    context, start, text = case
     doc_tokens, word_of = [], []
     after_space = True
     for char in context:
@@ -140,10 +140,10 @@ def test_answers_are_found_where_the_original_finds_them(drawn):
     if cleaned and " ".join(doc_tokens[first : last + 1]).find(cleaned) != -1:
         expected = doc_tokens[first], doc_tokens[last]
     paragraph = split(context, "en")
-    found = examples._answer({"text": text, "answer_start": start}, paragraph, "")
-    assert (found and (paragraph.words[found.first_word], paragraph.words[found.last_word])) == expected
-    if found:
-        assert (found.first_word, found.last_word) == (first % len(doc_tokens), last)
+    answer = examples._answer({"text": text, "answer_start": start}, paragraph, "")
+    assert (answer and (paragraph.words[answer.first_word], paragraph.words[answer.last_word])) == expected
+    if answer:
+        assert (answer.first_word, answer.last_word) == (first % len(doc_tokens), last)
 
 
 def test_chinese_answers_are_found(write):
@@ -172,7 +172,7 @@ def test_json_lines(write):
     ]
     content = "\n".join([json.dumps(lines[0]), "", *map(json.dumps, lines[1:])]) + "\n"
     data = read(write(content, "own.jsonl"), training=False)
-    assert [(one.id, one.question, one.paragraph.text) for one in data.examples] == [
+    assert [(example.id, example.question, example.paragraph.text) for example in data.examples] == [
         ("1", "Who?", CONTEXT),
         ("own", "When?", "Today."),
         ("12", "What?", CONTEXT),
@@ -181,7 +181,7 @@ def test_json_lines(write):
     assert (data.summary.questions, data.summary.paragraphs) == (3, 2)
 
 
-def test_compressed(tmp_path):
+def test_compressed_files(tmp_path):
     path = tmp_path / "squad.json.gz"
     path.write_bytes(gzip.compress(json.dumps(squad(question())).encode()))
     assert len(read(path, training=False).examples) == 1
@@ -246,7 +246,7 @@ PREDICT = {"training": False}
         (squad(question()), {**PREDICT, "language": "de"}, "Unknown --language 'de'; choose one of en, zh, auto."),
     ],
 )
-def test_mistakes(write, content, options, message):
+def test_invalid_files(write, content, options, message):
     with pytest.raises(InputError, match=re.escape(message)):
         read(write(content), **options)
 
@@ -261,12 +261,12 @@ def test_mistakes(write, content, options, message):
         ("\n\n", "own.jsonl has no questions."),
     ],
 )
-def test_mistakes_in_json_lines(write, content, message):
+def test_invalid_json_lines(write, content, message):
     with pytest.raises(InputError, match=re.escape(message)):
         read(write(content, "own.jsonl"), training=False)
 
 
-def test_other_mistakes(tmp_path, write):
+def test_unreadable_files(tmp_path):
     with pytest.raises(InputError, match=r"Cannot read .*none\.json"):
         read(tmp_path / "none.json", training=False)
     path = tmp_path / "latin.json"

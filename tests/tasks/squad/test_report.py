@@ -22,7 +22,7 @@ SIZES = FeatureParameters(max_seq_length=12, doc_stride=4, max_query_length=2)
 SHORT, LONG = "w1 Ada Hill w2", "w1 Ada Hill <b> " + "w3 " * 20
 
 QUESTIONS = [
-    # question, context, right answer, predicted answer, how much "no answer" is ahead
+    # question, context, right answer, predicted answer, null odds
     ("who is it", SHORT, "Ada Hill", "Ada Hill", -3.0),
     ("who is", LONG, "Ada Hill", "Hill <b>", -1.0),
     ("where is it", LONG, None, "w3", -2.0),
@@ -60,16 +60,16 @@ def case(version_2: bool = True) -> tuple[Collected, list[Example]]:
         starts = () if answer is None else (context.index(answer),)
         examples.append(Example(str(number), question, paragraphs[context], gold, gold_starts=starts))
         best = entry(context, predicted or "w1")
-        decided = entry(context, predicted)
-        predictions.append(Prediction(str(number), decided, best, odds if version_2 else None, [best]))
+        answer_entry = entry(context, predicted)
+        predictions.append(Prediction(str(number), answer_entry, best, odds if version_2 else None, [best]))
     return collected(examples, predictions, version_2), examples
 
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> FastTokenizer:
-    folder = tmp_path_factory.mktemp("vocabulary")
-    tiny_squad.write_model_files(folder)
-    return FastTokenizer(str(folder / "vocab.txt"), True)
+    directory = tmp_path_factory.mktemp("vocabulary")
+    tiny_squad.write_model_files(directory)
+    return FastTokenizer(str(directory / "vocab.txt"), True)
 
 
 def windows(tokenizer: FastTokenizer, examples: list[Example]) -> Windows:
@@ -77,25 +77,27 @@ def windows(tokenizer: FastTokenizer, examples: list[Example]) -> Windows:
 
 
 def sections(tokenizer: FastTokenizer, version_2: bool = True) -> dict[str, Section]:
-    of_all, examples = case(version_2)
+    all_questions, examples = case(version_2)
     results = {"best_exact_thresh": -1.5, "best_f1_thresh": -1.0}
-    return {one.title: one for one in report.sections(of_all, windows(tokenizer, examples), 0.0, results)}
+    return {
+        section.title: section for section in report.sections(all_questions, windows(tokenizer, examples), 0.0, results)
+    }
 
 
-def only(section: Section, kind: type, number: int = 0) -> Any:
-    return [block for block in section.blocks if isinstance(block, kind)][number]
+def block_of(section: Section, kind: type, index: int = 0) -> Any:
+    return [block for block in section.blocks if isinstance(block, kind)][index]
 
 
 def test_intervals_are_percentages() -> None:
-    of_all, _ = case()
+    all_questions, _ = case()
     names = ["exact", "f1", "HasAns_exact", "HasAns_f1", "NoAns_exact", "NoAns_f1"]
-    assert list(of_all.intervals()) == names
-    assert np.round(of_all.intervals()["exact"], 1).tolist() == [11.8, 76.9]  # of 2 of 5
+    assert list(all_questions.intervals()) == names
+    assert np.round(all_questions.intervals()["exact"], 1).tolist() == [11.8, 76.9]  # of 2 of 5
     assert list(case(version_2=False)[0].intervals()) == ["exact_match", "f1"]
 
 
 def test_by_question_word(tokenizer: FastTokenizer) -> None:
-    table = only(sections(tokenizer)["Scores by question word"], Table)
+    table = block_of(sections(tokenizer)["Scores by question word"], Table)
     values = {row[0]: [value for value in row[1:] if not isinstance(value, str)] for row in table.rows}
     assert values == {
         "who": [2, 0.5, 0.75],
@@ -120,21 +122,21 @@ def test_by_length(tokenizer: FastTokenizer) -> None:
 
 def test_no_answer(tokenizer: FastTokenizer, drawn: dict[str, tuple[Any, ...]]) -> None:
     section = sections(tokenizer)["Questions without an answer"]
-    assert [value[:2] for value in only(section, Figures).values] == [
+    assert [value[:2] for value in block_of(section, Figures).values] == [
         ("precision of no answer", "50.0 %"),
         ("recall of no answer", "50.0 %"),
     ]
     assert drawn["matrix"][2] == [[2, 1], [1, 1]]
-    rows = only(section, Table).rows
+    rows = block_of(section, Table).rows
     assert [row[:2] for row in rows] == [["used", 0.0], ["best exact match", -1.5], ["best F1", -1.0]]
     assert rows[0][2:6] == pytest.approx([0.4, 0.5, 0.5, 0.5])
     assert rows[1][2:6] == pytest.approx([0.4, 0.4, 1 / 3, 0.5])
     assert "Questions without an answer" not in sections(tokenizer, version_2=False)
 
 
-def test_worst_questions_first_with_their_marks(tokenizer: FastTokenizer) -> None:
-    examples = only(sections(tokenizer)["Worst questions"], Examples).rows
-    assert [one.title for one in examples] == [
+def test_worst_questions_and_their_marks(tokenizer: FastTokenizer) -> None:
+    examples = block_of(sections(tokenizer)["Worst questions"], Examples).rows
+    assert [example.title for example in examples] == [
         "unanswerable, but answered",
         "answerable, but not answered",
         "partly right",
@@ -151,13 +153,13 @@ def test_worst_questions_first_with_their_marks(tokenizer: FastTokenizer) -> Non
     assert (facts["true"], facts["predicted"], facts["context"]) == ("Ada Hill", "Hill <b>", "2, T")
 
 
-def test_nothing_wrong() -> None:
+def test_right_answers_are_not_among_the_worst() -> None:
     example = Example("a", "who", split("Ada", "en"), ("Ada",), gold_starts=(0,))
     right = Prediction("a", entry("Ada", "Ada"), entry("Ada", "Ada"), None, [])
     assert collected([example], [right], version_2=False).worst == []
 
 
-def test_a_page_is_escaped(tokenizer: FastTokenizer) -> None:
+def test_the_page_is_escaped(tokenizer: FastTokenizer) -> None:
     page = render(Report("t", "", list(sections(tokenizer).values())))
     assert "<b> w3" not in page
     assert "&lt;b&gt;" in page
@@ -178,8 +180,10 @@ def test_windows_table(tokenizer: FastTokenizer) -> None:
 def test_chinese_question_words_and_characters(tokenizer: FastTokenizer, tmp_path: Path) -> None:
     example = Example("a", "谁", split("王明", "zh"), ("王明",), gold_starts=(0,))
     predicted = Prediction("a", entry("王明", "王"), entry("王明", "王"), None, [])
-    of_one = collected([example], [predicted], False, "zh")
-    by_title = {one.title: one for one in report.sections(of_one, windows(tokenizer, [example]), 0.0, {})}
-    assert only(by_title["Scores by question word"], Table).rows[0][0] == "谁 (who)"
-    assert only(by_title["Scores by length"], Table, 3).headers[0] == "answer (characters)"
+    one_question = collected([example], [predicted], False, "zh")
+    by_title = {
+        section.title: section for section in report.sections(one_question, windows(tokenizer, [example]), 0.0, {})
+    }
+    assert block_of(by_title["Scores by question word"], Table).rows[0][0] == "谁 (who)"
+    assert block_of(by_title["Scores by length"], Table, 3).headers[0] == "answer (characters)"
     assert not any(isinstance(block, Text) for block in by_title["Worst questions"].blocks)

@@ -1,4 +1,4 @@
-"""Questions in rows: the same as in SQuAD's JSON, whatever the form of the file."""
+"""Questions in rows: the same as in SQuAD's JSON, whatever the format of the file."""
 
 import csv
 import json
@@ -34,18 +34,18 @@ ROWS = [
     {"question": "Where?", "context": CONTEXT, "answer": "Greenville"},
     {"question": "Who moved?", "context": CONTEXT, "answer": "Jim", "answer_start": 49},
 ]
-AS_SQUAD_HAS_THEM = [
+SQUAD_ROWS = [
     {"question": question["question"], "context": CONTEXT, "answers": question["answers"]}
     for question in SQUAD["data"][0]["paragraphs"][0]["qas"]
 ]
-AS_DATA_SETS_HAVE_THEM = [
+HUGGING_FACE_ROWS = [
     {**row, "answers": {key: [answer[key] for answer in row["answers"]] for key in ("text", "answer_start")}}
-    for row in AS_SQUAD_HAS_THEM
+    for row in SQUAD_ROWS
 ]
 
 
 def write(path: Path, content: Any, delimiter: str = ",") -> Path:
-    """JSON, JSON Lines, CSV, TSV or Parquet by the ending."""
+    """Writes JSON, JSON Lines, CSV, TSV or Parquet, by the extension."""
     if path.suffix == ".parquet":
         names = dict.fromkeys(name for row in content for name in row)
         parquet.write_table(pyarrow.table({name: [row.get(name) for row in content] for name in names}), path)
@@ -63,11 +63,11 @@ def write(path: Path, content: Any, delimiter: str = ",") -> Path:
     return path
 
 
-def shown(data: SquadData) -> list[tuple[str, str, str, tuple[str, ...] | None, Answer | None, bool]]:
-    def one(each: Example) -> tuple[str, str, str, tuple[str, ...] | None, Answer | None, bool]:
+def fields_of(data: SquadData) -> list[tuple[str, str, str, tuple[str, ...] | None, Answer | None, bool]]:
+    def fields(each: Example) -> tuple[str, str, str, tuple[str, ...] | None, Answer | None, bool]:
         return each.id, each.question, each.paragraph.text, each.gold, each.answer, each.is_impossible
 
-    return list(map(one, data.examples))
+    return list(map(fields, data.examples))
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -75,23 +75,23 @@ def shown(data: SquadData) -> list[tuple[str, str, str, tuple[str, ...] | None, 
     ("name", "content", "delimiter"),
     [
         ("a.jsonl", ROWS, ""),
-        ("a.jsonl", AS_SQUAD_HAS_THEM, ""),
-        ("a.jsonl", AS_DATA_SETS_HAVE_THEM, ""),
+        ("a.jsonl", SQUAD_ROWS, ""),
+        ("a.jsonl", HUGGING_FACE_ROWS, ""),
         ("a.json", ROWS, ""),
         ("a.csv", ROWS, ","),
         ("a.csv", ROWS, ";"),
         ("a.csv", [{"id": index, **row} for index, row in enumerate(ROWS, 1)], "\t"),
         ("a.tsv", ROWS, "\t"),
         ("a.parquet", ROWS, ""),
-        ("a.parquet", AS_DATA_SETS_HAVE_THEM, ""),
+        ("a.parquet", HUGGING_FACE_ROWS, ""),
     ],
 )
-def test_rows_are_what_squad_has(tmp_path: Path, name: str, content: Any, delimiter: str, training: bool) -> None:
+def test_rows_equal_squad_json(tmp_path: Path, name: str, content: Any, delimiter: str, training: bool) -> None:
     expected = read(write(tmp_path / "squad.json", SQUAD), training=training)
-    found = read(write(tmp_path / name, content, delimiter or ","), training=training)
-    assert shown(found) == shown(expected)
-    assert found.gold == expected.gold == {"1": ("Greenville",), "2": ("Jim",)}
-    assert found.examples[0].paragraph is found.examples[1].paragraph
+    data = read(write(tmp_path / name, content, delimiter or ","), training=training)
+    assert fields_of(data) == fields_of(expected)
+    assert data.gold == expected.gold == {"1": ("Greenville",), "2": ("Jim",)}
+    assert data.examples[0].paragraph is data.examples[1].paragraph
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
@@ -102,12 +102,12 @@ def test_questions_without_an_answer(tmp_path: Path, name: str) -> None:
     assert data.examples[2].gold == ()
     with pytest.raises(InputError, match=r"line 4 .* has no answer|line 3 .* has no answer"):
         read(path, training=True)
-    said = write(tmp_path / "b.csv", [{**ROWS[0], "is_impossible": "no"}, {**ROWS[1], "is_impossible": "TRUE"}])
-    data = read(said, training=True, version_2_with_negative=True)
+    explicit = write(tmp_path / "b.csv", [{**ROWS[0], "is_impossible": "no"}, {**ROWS[1], "is_impossible": "TRUE"}])
+    data = read(explicit, training=True, version_2_with_negative=True)
     assert [each.is_impossible for each in data.examples] == [False, True]
 
 
-def test_answers_that_are_not_in_the_context_are_counted(tmp_path: Path) -> None:
+def test_answers_outside_the_context_are_counted(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", [*ROWS, {"question": "?", "context": "short", "answer": "much longer"}])
     assert read(path, training=True).summary.not_found == ["3"]
     assert read(path, training=False).gold["3"] == ("much longer",)
@@ -121,8 +121,8 @@ def test_prediction_needs_no_answers(tmp_path: Path) -> None:
         _ = data.gold
     with pytest.raises(InputError, match=r"a\.csv, line 2 \(id 1\) has no answer: training needs one"):
         read(path, training=True)
-    strange = write(tmp_path / "b.jsonl", [{**ROWS[0], "answer": 5}, {**ROWS[1], "answer": ["Jim"]}])
-    assert [each.gold for each in read(strange, training=False).examples] == [None, None]
+    invalid = write(tmp_path / "b.jsonl", [{**ROWS[0], "answer": 5}, {**ROWS[1], "answer": ["Jim"]}])
+    assert [each.gold for each in read(invalid, training=False).examples] == [None, None]
     assert len(read(CASES / "list_of_q.json", training=False).examples) == 1
 
 
@@ -145,7 +145,7 @@ def test_prediction_needs_no_answers(tmp_path: Path) -> None:
         ("a.jsonl", [[]], "line 1 is a list, expected an object with 'context'"),
     ],
 )
-def test_mistakes(tmp_path: Path, name: str, content: Any, sentence: str) -> None:
+def test_invalid_rows(tmp_path: Path, name: str, content: Any, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         read(write(tmp_path / name, content), training=True)
 
@@ -153,7 +153,7 @@ def test_mistakes(tmp_path: Path, name: str, content: Any, sentence: str) -> Non
 def test_given_delimiter_and_encoding(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes("question^context\nWer?^Jürgen\n".encode("utf-16"))
-    (example,) = read(path, training=False, given=Form("utf-16", "^")).examples
+    (example,) = read(path, training=False, form=Form("utf-16", "^")).examples
     assert (example.question, example.paragraph.text) == ("Wer?", "Jürgen")
 
 

@@ -1,4 +1,4 @@
-"""Windows: the original's features, the fast way against the definition, records, summaries."""
+"""Windows: the original's features, the plain implementation, records, summaries."""
 
 import logging
 import subprocess
@@ -29,7 +29,7 @@ from bert_tf2.tokenization.wordpiece import FullTokenizer
 
 
 def golden_windows(version, mode):
-    """The windows of our own questions by the definition and the fast way, and the original's records of them."""
+    """The windows of our own questions, by both implementations, and the original's records of them."""
     path = golden_outputs.own_vocabulary("uncased")
     training = mode == "train"
     source = golden_outputs.OWN / "squad" / f"{version}.json"
@@ -53,7 +53,7 @@ def as_list(value):
 
 
 def check(plain, fast):
-    """Everything that the definition says about windows is what the arrays say."""
+    """Checks that the arrays equal the windows of the plain implementation in everything."""
     assert len(plain) == len(fast)
     columns, is_max = fast.columns(), fast.is_max_context()
     for name, column in columns.items():
@@ -64,7 +64,7 @@ def check(plain, fast):
         begin = int(fast.document_start[row])
         words = fast.tokenized.words[begin : begin + fast.length[row]].tolist()
         assert dict(enumerate(words, offset[row])) == window.token_to_orig_map
-        expected = {place for place, is_best in window.token_is_max_context.items() if is_best}
+        expected = {position for position, is_best in window.token_is_max_context.items() if is_best}
         assert set(np.flatnonzero(is_max[row]).tolist()) == expected
     assert fast.lengths.tolist() == [len(window.tokens) for window in plain]
     assert fast.example.tolist() == [window.example_index for window in plain]
@@ -78,47 +78,46 @@ def parameters(draw):
 
 @given(st.data(), st.booleans(), parameters(), st.booleans())
 @settings(max_examples=300)
-def test_fast_is_plain(data, training, sizes, lower):
-    made = data.draw(questions(training))
+def test_windows_equal_the_plain_implementation(data, training, sizes, lower):
+    examples = data.draw(questions(training))
     full, fast = tokenizers(lower)
-    windows = make_windows(tokenized_examples.tokenize(made, fast), sizes, training)
-    plain = list(squad_windows.windows(made, full, sizes, training))
+    windows = make_windows(tokenized_examples.tokenize(examples, fast), sizes, training)
+    plain = list(squad_windows.windows(examples, full, sizes, training))
     check(plain, windows)
-    # In blocks, it is the same.
+    # Blocks of windows give the same.
     middle = data.draw(st.integers(0, len(windows)))
-    whole = windows.is_max_context()
-    parts = [windows.is_max_context(0, middle), windows.is_max_context(middle)]
-    assert np.array_equal(np.concatenate(parts), whole)
+    blocks = [windows.is_max_context(0, middle), windows.is_max_context(middle)]
+    assert np.array_equal(np.concatenate(blocks), windows.is_max_context())
     for name, column in windows.columns().items():
         assert np.array_equal(np.concatenate([windows.columns(0, middle)[name], windows.columns(middle)[name]]), column)
     if training:
-        held = {window.example_index for window in plain if window.start_position}
+        answered = {window.example_index for window in plain if window.start_position}
         assert windows.summary.windows_with_answer == sum(bool(window.start_position) for window in plain)
         assert windows.summary.without_answer == sum(
-            number not in held for number, one in enumerate(made) if one.answer
+            index not in answered for index, example in enumerate(examples) if example.answer
         )
 
 
-def check_long(tokens, most, stride):
+def check_long(tokens, max_tokens, stride):
     full, fast = tokenizers()
-    made = [Example("", "", split(" ".join(["a"] * tokens), "en"))]
-    sizes = FeatureParameters(most + SPECIAL_IN_PAIR, stride, 1)
+    examples = [Example("", "", split(" ".join(["a"] * tokens), "en"))]
+    sizes = FeatureParameters(max_tokens + SPECIAL_IN_PAIR, stride, 1)
     check(
-        list(squad_windows.windows(made, full, sizes, False)),
-        make_windows(tokenized_examples.tokenize(made, fast), sizes, False),
+        list(squad_windows.windows(examples, full, sizes, False)),
+        make_windows(tokenized_examples.tokenize(examples, fast), sizes, False),
     )
 
 
 @given(st.integers(1, 90), st.integers(2, 40), st.integers(1, 45))
 @settings(max_examples=100)
-def test_max_context_of_long_documents(tokens, most, stride):
-    check_long(tokens, most, stride)
+def test_max_context_of_long_documents(tokens, max_tokens, stride):
+    check_long(tokens, max_tokens, stride)
 
 
-@pytest.mark.parametrize(("tokens", "most"), [(120, 119), (145, 144), (124, 122)])
-def test_max_context_where_rounding_decides(tokens, most):
-    # With a stride of 101 and a last window that is shorter by 100, 0.01 a token makes up for a token.
-    check_long(tokens, most, 101)
+@pytest.mark.parametrize(("tokens", "max_tokens"), [(120, 119), (145, 144), (124, 122)])
+def test_max_context_where_rounding_decides(tokens, max_tokens):
+    # With a stride of 101 and a last window that is shorter by 100, 0.01 per token compensates for one token.
+    check_long(tokens, max_tokens, 101)
 
 
 def test_document_spans():
@@ -126,7 +125,7 @@ def test_document_spans():
     assert document_spans(5, 5, 2) == [Span(0, 5)]
     assert document_spans(6, 5, 2) == [Span(0, 5), Span(2, 4)]
     assert document_spans(12, 5, 4) == [Span(0, 5), Span(4, 5), Span(8, 4)]
-    # A stride beyond a window leaves nothing out.
+    # A stride longer than a window leaves no token out.
     assert document_spans(12, 5, 9) == [Span(0, 5), Span(5, 5), Span(10, 2)]
 
 
@@ -135,7 +134,7 @@ def test_is_max_context():
     assert [is_max_context(spans, index, 3) for index in range(3)] == [True, False, False]
     assert [is_max_context(spans, index, 4) for index in range(3)] == [False, True, False]
     assert [is_max_context(spans, index, 7) for index in range(3)] == [False, False, True]
-    # As much on both sides in two windows: the first; the longer one where their length decides.
+    # With equal context in two windows, the first is best; the longer one if their lengths differ.
     assert [is_max_context([Span(0, 5), Span(2, 5)], index, 3) for index in range(2)] == [True, False]
     assert [is_max_context([Span(0, 4), Span(1, 5)], index, 2) for index in range(2)] == [False, True]
 
@@ -149,15 +148,15 @@ def test_improved_answer():
     assert improved_answer(document, 3, 2, []) == (3, 2)
 
 
-def test_positions_and_impossible():
+def test_answer_positions_and_impossible_questions():
     full, fast = tokenizers()
     paragraph = split("the Denver Broncos, (den)", "en")  # the den ##ver bron ##cos , ( den )
-    made = [
+    examples = [
         Example("a", "a b", paragraph, answer=Answer("den", 3, 3)),
         Example("b", "a b", paragraph, is_impossible=True),
     ]
     sizes = FeatureParameters(max_seq_length=10, doc_stride=3, max_query_length=2)
-    columns = make_windows(tokenized_examples.tokenize(made, fast), sizes, True).columns()
+    columns = make_windows(tokenized_examples.tokenize(examples, fast), sizes, True).columns()
     assert columns["start_positions"].ravel().tolist() == [0, 8, 5, 0, 0, 0]
     assert columns["end_positions"].ravel().tolist() == [0, 8, 5, 0, 0, 0]
     assert columns["is_impossible"].ravel().tolist() == [0, 0, 0, 1, 1, 1]
@@ -172,13 +171,13 @@ def test_summary(caplog):
     caplog.set_level(logging.INFO)
     _, fast = tokenizers()
     long, empty = split("the the the the the the", "en"), split("\u200b", "en")
-    made = [
+    examples = [
         Example("long question", "a b a", long, answer=Answer("the", 0, 0)),
         Example("long answer", "a", long, answer=Answer("the the the the the the", 0, 5)),
         Example("empty", "a", empty, is_impossible=True),
     ]
     sizes = FeatureParameters(max_seq_length=9, doc_stride=2, max_query_length=2)
-    windows = make_windows(tokenized_examples.tokenize(made, fast), sizes, True)
+    windows = make_windows(tokenized_examples.tokenize(examples, fast), sizes, True)
     assert windows.summary == FeatureSummary(
         questions=3, windows=4, cut_questions=1, without_windows=1, windows_with_answer=1, without_answer=1
     )
@@ -195,7 +194,7 @@ def test_summary(caplog):
         ({"max_seq_length": 67}, r"--max_seq_length=67 must be greater than --max_query_length=64 \+ 3"),
     ],
 )
-def test_impossible_sizes(values, message):
+def test_invalid_sizes(values, message):
     with pytest.raises(InputError, match=message):
         FeatureParameters(**values)
 
@@ -217,19 +216,22 @@ def test_records(tmp_path, mode):
         assert parsed[name].numpy().tolist() == [record[name] for record in expected]
 
 
-def test_texts_are_tokenized_in_parts(monkeypatch):
+def test_texts_are_tokenized_in_blocks(monkeypatch):
     _, fast = tokenizers()
     paragraphs = [split(f"the Denver Broncos, {'ab ' * number}", "en") for number in range(6)]
-    made = [Example(str(number), "a b", one, answer=Answer("den", 1, 1)) for number, one in enumerate(paragraphs)]
-    whole = tokenized_examples.tokenize(made, fast)
+    examples = [
+        Example(str(number), "a b", paragraph, answer=Answer("den", 1, 1))
+        for number, paragraph in enumerate(paragraphs)
+    ]
+    whole = tokenized_examples.tokenize(examples, fast)
     monkeypatch.setattr(tokenized_examples, "_TEXTS_AT_ONCE", 4)
-    parts = tokenized_examples.tokenize(made, fast)
+    in_blocks = tokenized_examples.tokenize(examples, fast)
     for name in ("documents", "questions"):
-        for one, other in zip(getattr(whole, name), getattr(parts, name), strict=True):
-            assert np.array_equal(one, other)
-            assert one.dtype == other.dtype
-    assert np.array_equal(whole.words, parts.words)
-    assert np.array_equal(whole.answers, parts.answers)
+        for expected, array in zip(getattr(whole, name), getattr(in_blocks, name), strict=True):
+            assert np.array_equal(array, expected)
+            assert array.dtype == expected.dtype
+    assert np.array_equal(in_blocks.words, whole.words)
+    assert np.array_equal(in_blocks.answers, whole.answers)
     assert len(whole.documents.row_splits) == 7
 
 

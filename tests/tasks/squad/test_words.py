@@ -1,4 +1,4 @@
-"""Contexts cut into words: the original's way, the Chinese way, and which of them a text needs."""
+"""Splitting contexts into words: as in the original, for Chinese, and detecting the language."""
 
 import pytest
 from hypothesis import given
@@ -15,8 +15,8 @@ TEXTS = st.text(
 
 
 def original_words(text: str) -> tuple[list[str], list[int]]:
-    """The original's loop over characters: words, and for each character the word that it is of."""
-    found: list[str] = []
+    """The original's loop over characters: words, and for each character the index of its word."""
+    expected: list[str] = []
     word_of = []
     after_space = True
     for char in text:
@@ -24,45 +24,45 @@ def original_words(text: str) -> tuple[list[str], list[int]]:
             after_space = True
         else:
             if after_space:
-                found.append(char)
+                expected.append(char)
             else:
-                found[-1] += char
+                expected[-1] += char
             after_space = False
-        word_of.append(len(found) - 1)
-    return found, word_of
+        word_of.append(len(expected) - 1)
+    return expected, word_of
 
 
 @given(TEXTS)
-def test_english_words_are_the_original_ones(text):
-    found, word_of = original_words(text)
+def test_english_words_equal_the_original(text):
+    expected, word_of = original_words(text)
     paragraph = split(text, "en")
-    assert paragraph.words == found
-    assert [paragraph.word_at(place) for place in range(len(text))] == word_of
-    assert all(text.startswith(word, start) for word, start in zip(found, paragraph.starts, strict=True))
-    if found:
-        assert paragraph.quote(*paragraph.span(0, len(found) - 1)) == " ".join(found)
+    assert paragraph.words == expected
+    assert [paragraph.word_at(offset) for offset in range(len(text))] == word_of
+    assert all(text.startswith(word, start) for word, start in zip(expected, paragraph.starts, strict=True))
+    if expected:
+        assert paragraph.quote(*paragraph.span(0, len(expected) - 1)) == " ".join(expected)
 
 
 @given(TEXTS)
-def test_verbatim_means_that_quotes_are_what_the_text_has(text):
+def test_verbatim_means_that_quotes_occur_in_the_text(text):
     paragraph = split(text, "en")
     quoted = " ".join(paragraph.words)
     assert paragraph.verbatim == (quoted == text)
 
 
 @given(TEXTS)
-def test_chinese_words_are_parts_of_the_text_and_tokenize_as_the_original_words(text):
+def test_chinese_words_are_substrings_and_tokenize_as_the_original_words(text):
     paragraph = split(text, "zh")
     ends = [start + len(word) for start, word in zip(paragraph.starts, paragraph.words, strict=True)]
     assert all(
         word and text.startswith(word, start) for word, start in zip(paragraph.words, paragraph.starts, strict=True)
     )
     assert all(end <= start for end, start in zip(ends, paragraph.starts[1:], strict=False))
-    rules = words._rules(True)
-    tokens = [token for word in split(text, "en").words for token in rules.tokenize(word)]
-    assert [token for word in paragraph.words for token in rules.tokenize(word)] == tokens
-    # A word is one token, but for what it may have inside and the tokenizer removes.
-    assert all(len(rules.tokenize(word)) == 1 for word in paragraph.words)
+    tokenizer = words._basic_tokenizer(True)
+    tokens = [token for word in split(text, "en").words for token in tokenizer.tokenize(word)]
+    assert [token for word in paragraph.words for token in tokenizer.tokenize(word)] == tokens
+    # A word is one token, except for characters inside it that the tokenizer removes.
+    assert all(len(tokenizer.tokenize(word)) == 1 for word in paragraph.words)
 
 
 def test_chinese_words():
@@ -74,7 +74,7 @@ def test_chinese_words():
     assert paragraph.word_at(text.index("\u3000")) == paragraph.words.index("》")
 
 
-def test_words_as_the_tokenizer_has_them():
+def test_tokenizer_options():
     text = "在[E1]\u200b中国，[E1]x a.b"
     tokens = TokenizerOptions(never_split=("[E1]", "a.b"))
     assert split(text, "zh", tokens).words == ["在", "[E1]", "中", "国", "，", "[E1]", "x", "a.b"]
@@ -84,7 +84,7 @@ def test_words_as_the_tokenizer_has_them():
     assert split(text, "en", tokens).words == text.split()
 
 
-def test_quotes_have_single_blanks_where_words_have_none_of_their_own():
+def test_quotes_have_single_spaces_between_words():
     paragraph = split("Super  Bowl\n50 was", "en")
     assert paragraph.quote(2, 14) == "per Bowl 50"
     assert paragraph.verbatim is False
@@ -106,7 +106,7 @@ def test_quotes_have_single_blanks_where_words_have_none_of_their_own():
         (["カタカナ ひらがな 한국어"], "en"),
     ],
 )
-def test_detection(texts, language):
+def test_detect_language(texts, language):
     assert detect_language(texts) == language
 
 

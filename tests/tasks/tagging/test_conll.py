@@ -1,4 +1,4 @@
-"""CoNLL-style files: what is read, what is refused, and that a prediction has the form of its input."""
+"""CoNLL-style files: what is read, what is rejected, and that a prediction has the format of its input."""
 
 import gzip
 import tracemalloc
@@ -17,22 +17,22 @@ from bert_tf2.tasks.tagging.schemes import Scheme
 TABS = "Empire\tB-loc\nState\tI-loc\n\t\nis\tO\nhigh\tO\n\n"
 
 
-def read(folder: Path, content: str | bytes, token_column: int = 0, tag_column: int | None = -1) -> conll.Sentences:
-    path = folder / "a.conll"
+def read(directory: Path, content: str | bytes, token_column: int = 0, tag_column: int | None = -1) -> conll.Sentences:
+    path = directory / "a.conll"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return conll.read(str(path), token_column, tag_column)
 
 
-def sentences_of(found: conll.Sentences) -> list[list[str]]:
-    return [list(words) for words in found.split(found.words)]
+def sentences_of(sentences: conll.Sentences) -> list[list[str]]:
+    return [list(words) for words in sentences.split(sentences.words)]
 
 
-def test_words_tags_and_places(tmp_path: Path) -> None:
-    found = read(tmp_path, TABS)
-    assert sentences_of(found) == [["Empire", "State"], ["is", "high"]]
-    assert found.tags == ["B-loc", "I-loc", "O", "O"]
-    assert len(found) == 2
-    assert found.place(2) == f"{tmp_path}/a.conll, line 4"
+def test_words_tags_and_locations(tmp_path: Path) -> None:
+    sentences = read(tmp_path, TABS)
+    assert sentences_of(sentences) == [["Empire", "State"], ["is", "high"]]
+    assert sentences.tags == ["B-loc", "I-loc", "O", "O"]
+    assert len(sentences) == 2
+    assert sentences.location(2) == f"{tmp_path}/a.conll, line 4"
 
 
 @pytest.mark.parametrize(
@@ -51,16 +51,16 @@ def test_words_tags_and_places(tmp_path: Path) -> None:
         ("a\u00a0b O\nc\u2028d O\n", (0, -1), ["a\u00a0b", "c\u2028d"], ["O", "O"]),
     ],
 )
-def test_forms(tmp_path: Path, content: str, columns: tuple[int, int], words: list[str], tags: list[str]) -> None:
-    found = read(tmp_path, content, *columns)
-    assert (found.words, found.tags) == (words, tags)
-    assert len(found) == 1
+def test_formats(tmp_path: Path, content: str, columns: tuple[int, int], words: list[str], tags: list[str]) -> None:
+    sentences = read(tmp_path, content, *columns)
+    assert (sentences.words, sentences.tags) == (words, tags)
+    assert len(sentences) == 1
 
 
-def test_documents_divide_sentences_and_are_no_words(tmp_path: Path) -> None:
-    found = read(tmp_path, "-DOCSTART- -X- O\n\na NN O\n-DOCSTART- (2)\nb NN B-x\n-DOCSTART- -X- O\n")
-    assert sentences_of(found) == [["a"], ["b"]]
-    assert list(conll.with_tags(found, ["B-y", "I-y"])) == [
+def test_documents_separate_sentences_and_are_not_words(tmp_path: Path) -> None:
+    sentences = read(tmp_path, "-DOCSTART- -X- O\n\na NN O\n-DOCSTART- (2)\nb NN B-x\n-DOCSTART- -X- O\n")
+    assert sentences_of(sentences) == [["a"], ["b"]]
+    assert list(conll.lines_with_tags(sentences, ["B-y", "I-y"])) == [
         "-DOCSTART- -X- O O",
         "",
         "a NN O B-y",
@@ -82,14 +82,14 @@ CASES = REPOSITORY / "tests" / "cases"
     ],
 )
 @pytest.mark.parametrize("with_tags", [True, False])
-def test_comments_of_public_files(name: str, words: list[str], tags: list[str], with_tags: bool) -> None:
-    found = conll.read(str(CASES / name), 0, -1 if with_tags else None)
-    assert all(sentence == words for sentence in sentences_of(found))
-    assert found.tags is None or found.tags == tags * len(found)
-    comments = [index for index, line in enumerate(found.lines) if line.startswith("#")]
-    assert found.comments == comments
-    predicted = list(conll.with_tags(found, ["O"] * len(found.words)))
-    assert [predicted[index] for index in comments] == [found.lines[index] for index in comments]
+def test_comments_in_public_formats(name: str, words: list[str], tags: list[str], with_tags: bool) -> None:
+    sentences = conll.read(str(CASES / name), 0, -1 if with_tags else None)
+    assert all(sentence == words for sentence in sentences_of(sentences))
+    assert sentences.tags is None or sentences.tags == tags * len(sentences)
+    comments = [index for index, line in enumerate(sentences.lines) if line.startswith("#")]
+    assert sentences.comments == comments
+    predicted = list(conll.lines_with_tags(sentences, ["O"] * len(sentences.words)))
+    assert [predicted[index] for index in comments] == [sentences.lines[index] for index in comments]
 
 
 @pytest.mark.parametrize(
@@ -113,37 +113,37 @@ def test_comments_of_public_files(name: str, words: list[str], tags: list[str], 
         ("# O\n\n# B-x\n", ["#", "#"]),
     ],
 )
-def test_comments_and_words_that_begin_alike(tmp_path: Path, content: str, words: list[str]) -> None:
+def test_comments_and_words_with_the_same_beginning(tmp_path: Path, content: str, words: list[str]) -> None:
     assert read(tmp_path, content).words == words
 
 
 def test_without_tags(tmp_path: Path) -> None:
-    found = read(tmp_path, "a\nb\n\nc\n", tag_column=None)
-    assert sentences_of(found) == [["a", "b"], ["c"]]
-    assert found.tags is None
-    assert list(conll.with_tags(found, ["O", "B-x", "O"])) == ["a O", "b B-x", "", "c O"]
+    sentences = read(tmp_path, "a\nb\n\nc\n", tag_column=None)
+    assert sentences_of(sentences) == [["a", "b"], ["c"]]
+    assert sentences.tags is None
+    assert list(conll.lines_with_tags(sentences, ["O", "B-x", "O"])) == ["a O", "b B-x", "", "c O"]
 
 
 @pytest.mark.parametrize("tag_column", [-1, None])
 def test_large_files_are_not_kept_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tag_column: int | None
 ) -> None:
-    """Lines and words are in files beyond a size; what is left are some numbers for each word."""
+    """Lines and words that exceed memory are in files; only a few numbers per word remain in memory."""
     monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 100_000)
     path = tmp_path / "a.conll"
     path.write_text("".join(f"{'word' * 20}{number}\tB-{'name' * 20}\n\n" for number in range(20_000)))
     tracemalloc.start()
-    found = conll.read(str(path), 0, tag_column, directory=str(tmp_path))
-    before = tracemalloc.get_traced_memory()[0]
+    sentences = conll.read(str(path), 0, tag_column, directory=str(tmp_path))
+    used = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert before < path.stat().st_size / 4
-    assert list(tmp_path.iterdir()) == [path]  # the files have no names
-    assert (len(found), len(found.words), len(found.lines)) == (20_000, 20_000, 40_000)
-    assert found.words[12_345] == f"{'word' * 20}12345"
-    assert list(conll.with_tags(found, ["O"] * 20_000))[-2:] == [f"{found.lines[39_998]}\tO", ""]
+    assert used < path.stat().st_size / 4
+    assert list(tmp_path.iterdir()) == [path]  # the temporary files have no names
+    assert (len(sentences), len(sentences.words), len(sentences.lines)) == (20_000, 20_000, 40_000)
+    assert sentences.words[12_345] == f"{'word' * 20}12345"
+    assert list(conll.lines_with_tags(sentences, ["O"] * 20_000))[-2:] == [f"{sentences.lines[39_998]}\tO", ""]
 
 
-def test_packed(tmp_path: Path) -> None:
+def test_compressed_files(tmp_path: Path) -> None:
     (tmp_path / "a.gz").write_bytes(gzip.compress(TABS.encode()))
     assert conll.read(str(tmp_path / "a.gz"), 0, -1).words == ["Empire", "State", "is", "high"]
 
@@ -166,7 +166,7 @@ def test_packed(tmp_path: Path) -> None:
         (b"a O\nb\xff O\n", r"line 2: byte 2 of the line \(0xff\) is not UTF-8"),
     ],
 )
-def test_what_is_refused(tmp_path: Path, content: str | bytes, sentence: str) -> None:
+def test_invalid_files(tmp_path: Path, content: str | bytes, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         read(tmp_path, content)
 
@@ -181,12 +181,12 @@ def test_what_is_refused(tmp_path: Path, content: str | bytes, sentence: str) ->
         ((1, -1), "are the same column"),
     ],
 )
-def test_columns_that_are_not_there(tmp_path: Path, columns: tuple[int, int], sentence: str) -> None:
+def test_missing_columns(tmp_path: Path, columns: tuple[int, int], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         read(tmp_path, "a O\nb O\n", *columns)
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"Cannot read .*none\.conll: No such file"):
         conll.read(str(tmp_path / "none.conll"), 0, -1)
 
@@ -199,25 +199,25 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     ],
 )
 def test_other_schemes_are_read_as_bio(name: str, scheme: Scheme, tags: list[str]) -> None:
-    found = conll.read(str(CASES / name), 0, -1)
-    assert found.scheme == scheme
-    assert found.tags == tags * len(found)
+    sentences = conll.read(str(CASES / name), 0, -1)
+    assert sentences.scheme == scheme
+    assert sentences.tags == tags * len(sentences)
     untagged = conll.read(str(CASES / name), 0, None)
-    tagged = conll.tagged_by_column(untagged, -1, 0)
+    tagged = conll.with_tag_column(untagged, -1, 0)
     assert tagged is not None
-    assert (tagged.scheme, tagged.tags) == (scheme, found.tags)
+    assert (tagged.scheme, tagged.tags) == (scheme, sentences.tags)
 
 
 @pytest.mark.parametrize(("comments", "words"), [("yes", ["a", "# O", "b"]), ("no", ["#", "#tag", "a", "# O", "b"])])
-def test_comments_can_be_said(tmp_path: Path, comments: conll.Comments, words: list[str]) -> None:
+def test_comment_mode(tmp_path: Path, comments: conll.CommentMode, words: list[str]) -> None:
     path = tmp_path / "a.conll"
     path.write_text("#\tO\n#tag\tO\na\tO\n# O\tO\nb\tO\n")
     assert conll.read(str(path), 0, -1, comments).words == words
 
 
-def test_no_tags_where_there_are_no_tags(tmp_path: Path) -> None:
+def test_columns_without_tags(tmp_path: Path) -> None:
     for content in ("a\nb\n", "a O\nb O\n", "a NN\nb VB\n"):
-        assert conll.tagged_by_column(read(tmp_path, content, tag_column=None), -1, 0) is None
+        assert conll.with_tag_column(read(tmp_path, content, tag_column=None), -1, 0) is None
 
 
 WORD = st.text(st.characters(exclude_characters="\n\r\t \ufeff", exclude_categories=("Cs",)), min_size=1, max_size=5)
@@ -230,19 +230,19 @@ LINE = st.one_of(
 
 
 @given(st.lists(LINE, min_size=1), WORD, TAG)
-def test_a_prediction_has_the_form_of_its_input(
+def test_a_prediction_has_the_format_of_its_input(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str], word: str, tag: str
 ) -> None:
     lines.append(f"{word} {tag}")
     path = tmp_path_factory.mktemp("files") / "a.conll"
     path.write_bytes("".join(f"{line}\n" for line in lines).encode())
-    found = conll.read(str(path), 0, -1)
-    predicted = [["B-new", "I-new", "O"][index % 3] for index in range(len(found.words))]
-    path.write_bytes("".join(f"{line}\n" for line in conll.with_tags(found, predicted)).encode())
-    assert len(list(conll.with_tags(found, predicted))) == len(lines)
-    for line, new in zip(lines, conll.with_tags(found, predicted), strict=True):
+    sentences = conll.read(str(path), 0, -1)
+    predicted = [["B-new", "I-new", "O"][index % 3] for index in range(len(sentences.words))]
+    path.write_bytes("".join(f"{line}\n" for line in conll.lines_with_tags(sentences, predicted)).encode())
+    assert len(list(conll.lines_with_tags(sentences, predicted))) == len(lines)
+    for line, new in zip(lines, conll.lines_with_tags(sentences, predicted), strict=True):
         assert new.startswith(line.removesuffix("\r").rstrip(" ") if line.strip() else line)
-    again, before = conll.read(str(path), 0, -1), conll.read(str(path), 0, -2)
-    assert again.tags == predicted
-    assert (again.words, before.tags) == (found.words, found.tags)
-    assert again.row_splits.tolist() == found.row_splits.tolist()
+    with_predictions, with_truths = conll.read(str(path), 0, -1), conll.read(str(path), 0, -2)
+    assert with_predictions.tags == predicted
+    assert (with_predictions.words, with_truths.tags) == (sentences.words, sentences.tags)
+    assert with_predictions.row_splits.tolist() == sentences.row_splits.tolist()

@@ -21,7 +21,7 @@ def test_rows(tmp_path: Path) -> None:
     sentences = conll.read(str(path), 0, 1)
     predicted = ["B-person", "O", "O", "B-place", "O"]
     probabilities, losses = floats(0.75, 0.5, 1, 0.25, NAN), floats(0.5, 1.5, 0, 1, NAN)
-    rows = [one.row(sentences.scheme) for one in evaluated_sentences(sentences, predicted, probabilities, losses)]
+    rows = [each.row(sentences.scheme) for each in evaluated_sentences(sentences, predicted, probabilities, losses)]
     assert rows[0] == {
         "line": 1,
         "text": "Jim Henson in Rome",
@@ -49,24 +49,24 @@ def test_tags_are_in_the_scheme_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "dev.conll"
     path.write_text("Jim B_person\nHenson E_person\n")
     sentences = conll.read(str(path), 0, 1)
-    (one,) = evaluated_sentences(sentences, ["B-person", "O"], floats(1, 1), floats(0, 0))
-    row = one.row(sentences.scheme)
+    (sentence,) = evaluated_sentences(sentences, ["B-person", "O"], floats(1, 1), floats(0, 0))
+    row = sentence.row(sentences.scheme)
     assert (row["truth"], row["prediction"]) == (["B_person", "E_person"], ["S_person", "O"])
 
 
-def test_texts_stay_as_they_are(tmp_path: Path) -> None:
+def test_texts_are_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "dev.jsonl"
     path.write_text('{"text": "In  Rome, Jim!", "label": [[4, 8, "place"], [10, 13, "person"]]}\n')
     sentences = span_rows.read(str(path), with_spans=True)
     predicted = ["O", "B-place", "I-place", "B-person", "O"]
-    (one,) = evaluated_sentences(sentences, predicted, np.ones(5, np.float32), np.zeros(5, np.float32))
-    row = one.row(sentences.scheme)
+    (sentence,) = evaluated_sentences(sentences, predicted, np.ones(5, np.float32), np.zeros(5, np.float32))
+    row = sentence.row(sentences.scheme)
     assert row["text"] == "In  Rome, Jim!"
     assert [span["text"] for span in row["true_spans"]] == ["Rome", "Jim"]
     assert [span["text"] for span in row["predicted_spans"]] == ["Rome,", "Jim"]
 
 
-def test_a_file_without_tags(tmp_path: Path) -> None:
+def test_sentences_without_tags(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a\n")
     sentences = conll.read(str(tmp_path / "a"), 0, None)
     with pytest.raises(ValueError, match="was read without tags"):

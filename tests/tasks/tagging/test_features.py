@@ -1,4 +1,4 @@
-"""Windows as the model takes them: pieces, first pieces, words that give none or too many."""
+"""Windows as model inputs: pieces, first pieces, words without pieces or with too many."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "##a", "##b", ".", "北", "京"]
 LABELS = ("O", "B-x", "I-x")
-NOTHING = "\u0007\u200b"  # a control and a format character, which the tokenizer deletes
+NO_PIECES = "\u0007\u200b"  # a control and a format character, which the tokenizer removes
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +36,14 @@ def make(
 
 
 def rows(tokenizer: FastTokenizer, features: Features, values: np.ndarray | None = None) -> list[list]:
-    """The windows, by their tokens or with other values."""
+    """The tokens of each window, or its part of other values."""
     tokens = [tokenizer.inv_vocab[index] for index in features.input_ids.tolist()]
-    parts = np.split(np.array(tokens) if values is None else values, features.row_splits[1:-1])
-    return [part.tolist() for part in parts]
+    windows = np.split(np.array(tokens) if values is None else values, features.row_splits[1:-1])
+    return [window.tolist() for window in windows]
 
 
-def test_a_word_is_known_by_its_first_piece(tokenizer: FastTokenizer) -> None:
-    features = make(tokenizer, [["ab", "b.a", "x"], ["北京", NOTHING, "a"]], 10)
+def test_the_first_piece_of_a_word_has_its_tag(tokenizer: FastTokenizer) -> None:
+    features = make(tokenizer, [["ab", "b.a", "x"], ["北京", NO_PIECES, "a"]], 10)
     assert rows(tokenizer, features) == [
         ["[CLS]", "a", "##b", "b", ".", "a", "[UNK]", "[SEP]"],
         ["[CLS]", "北", "京", "a", "[SEP]"],
@@ -58,7 +58,7 @@ def test_a_word_is_known_by_its_first_piece(tokenizer: FastTokenizer) -> None:
     )
 
 
-def test_a_long_sentence_is_divided_and_nothing_lost(tokenizer: FastTokenizer) -> None:
+def test_long_sentences_are_split_without_losing_words(tokenizer: FastTokenizer) -> None:
     features = make(tokenizer, [list("ababab")], 6, context=1)
     assert rows(tokenizer, features) == [
         ["[CLS]", "a", "b", "a", "b", "[SEP]"],
@@ -71,26 +71,26 @@ def test_a_long_sentence_is_divided_and_nothing_lost(tokenizer: FastTokenizer) -
     )
 
 
-def test_a_word_longer_than_a_window(tokenizer: FastTokenizer) -> None:
+def test_words_longer_than_a_window(tokenizer: FastTokenizer) -> None:
     features = make(tokenizer, [["a", "." * 600, "b"]], 6)
     assert rows(tokenizer, features) == [
         ["[CLS]", "a", "[SEP]"],
         ["[CLS]", ".", ".", ".", ".", "[SEP]"],
         ["[CLS]", "b", "[SEP]"],
     ]
-    assert (features.cut, features.longest) == (1, 602)
+    assert (features.truncated, features.longest) == (1, 602)
     description = TaggingDescription(labels=LABELS, max_seq_length=6)
     assert "Words longer than a window, read up to its end: 1." in features.summary(description)
 
 
 def test_sentences_without_pieces_have_no_window(tokenizer: FastTokenizer) -> None:
-    features = make(tokenizer, [[NOTHING], ["a"], [NOTHING, "", NOTHING]], 6)
+    features = make(tokenizer, [[NO_PIECES], ["a"], [NO_PIECES, "", NO_PIECES]], 6)
     assert rows(tokenizer, features) == [["[CLS]", "a", "[SEP]"]]
     assert features.without_pieces == 4
-    assert len(make(tokenizer, [[NOTHING]], 6)) == 0
+    assert len(make(tokenizer, [[NO_PIECES]], 6)) == 0
 
 
-WORDS = st.sampled_from(["a", "ab", "abab", "x", "北京", "a.b.a", "." * 30, NOTHING, ""])
+WORDS = st.sampled_from(["a", "ab", "abab", "x", "北京", "a.b.a", "." * 30, NO_PIECES, ""])
 
 
 @given(st.lists(st.lists(WORDS, min_size=1, max_size=30), min_size=1, max_size=4), st.integers(3, 14), st.data())
@@ -103,8 +103,8 @@ def test_every_word_with_pieces_is_decided_exactly_once(
     words = [word for sentence in sentences for word in sentence]
     decided = features.words[features.words >= 0]
     assert decided.tolist() == [index for index, word in enumerate(words) if tokenizer.encode(word)]
-    places = np.flatnonzero(features.words >= 0)
-    assert features.input_ids[places].tolist() == [tokenizer.encode(words[index])[0] for index in decided]
+    positions = np.flatnonzero(features.words >= 0)
+    assert features.input_ids[positions].tolist() == [tokenizer.encode(words[index])[0] for index in decided]
     lengths = np.diff(features.row_splits)
     assert (lengths <= max_seq_length).all()
     starts, ends = features.row_splits[:-1], features.row_splits[1:] - 1
@@ -112,13 +112,12 @@ def test_every_word_with_pieces_is_decided_exactly_once(
     assert (features.input_ids[ends] == tokenizer.vocab["[SEP]"]).all()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(features_module, "_PIECES_AT_ONCE", 20)
-        by_parts = make(tokenizer, sentences, max_seq_length, context)
+        in_blocks = make(tokenizer, sentences, max_seq_length, context)
     for name in ("row_splits", "input_ids", "words"):
-        np.testing.assert_array_equal(getattr(by_parts, name), getattr(features, name))
-    # Filled up, they are the same windows.
-    rows_of = features.words_of(np.arange(len(features)), max_seq_length)
-    np.testing.assert_array_equal(rows_of[np.arange(max_seq_length) < lengths[:, None]], features.words)
-    assert (rows_of[np.arange(max_seq_length) >= lengths[:, None]] == -1).all()
+        np.testing.assert_array_equal(getattr(in_blocks, name), getattr(features, name))
+    padded = features.padded_words(np.arange(len(features)), max_seq_length)
+    np.testing.assert_array_equal(padded[np.arange(max_seq_length) < lengths[:, None]], features.words)
+    assert (padded[np.arange(max_seq_length) >= lengths[:, None]] == -1).all()
 
 
 def test_windows_are_pieces_of_their_sentence(tokenizer: FastTokenizer, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a prediction writes."""
+"""The files of a prediction."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ from bert_tf2.tasks.tagging import conll, outputs, plain_text
 from bert_tf2.tasks.tagging.schemes import Scheme
 
 
-def test_both_files(tmp_path: Path) -> None:
+def test_files_of_a_prediction(tmp_path: Path) -> None:
     path = tmp_path / "in.conll"
     path.write_text("Jim\tB-person\nHenson\tI-person\n\x07\tO\n\nParis\tO\n")
     sentences = conll.read(str(path), 0, None)
@@ -47,7 +47,7 @@ def test_both_files(tmp_path: Path) -> None:
     ]
 
 
-def test_spans_that_are_not_sure_are_left_out(tmp_path: Path) -> None:
+def test_spans_below_min_confidence_are_removed(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("Jim\nHenson\n\nParis\n")
     sentences = conll.read(str(tmp_path / "a"), 0, None)
     tags, probabilities = ["B-x", "I-x", "B-y"], np.array([0.9, 0.5, 0.5], np.float32)
@@ -58,9 +58,9 @@ def test_spans_that_are_not_sure_are_left_out(tmp_path: Path) -> None:
     assert [span["type"] for line in lines for span in line["spans"]] == ["y"]
 
 
-def test_true_tags_that_the_file_has(tmp_path: Path) -> None:
+def test_true_tags_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("Jim B_x\nHenson E_x\n")
-    sentences = conll.tagged_by_column(conll.read(str(tmp_path / "a"), 0, None), -1, 0)
+    sentences = conll.with_tag_column(conll.read(str(tmp_path / "a"), 0, None), -1, 0)
     assert sentences is not None
     sentences = dataclasses.replace(sentences, truths=sentences.tags, tags=None)
     outputs.write_predictions(str(tmp_path), sentences, ["B-y", "O"], np.ones(2, np.float32))
@@ -68,7 +68,7 @@ def test_true_tags_that_the_file_has(tmp_path: Path) -> None:
     assert (line["tags"], line["truth"]) == (["S_y", "O"], ["B_x", "E_x"])
 
 
-def test_as_many_tags_as_words(tmp_path: Path) -> None:
+def test_wrong_number_of_tags(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a\nb\n")
     sentences = conll.read(str(tmp_path / "a"), 0, None)
     with pytest.raises(ValueError, match="one tag for each word"):
@@ -86,7 +86,7 @@ def test_tags_are_written_in_the_scheme_of_the_file(tmp_path: Path) -> None:
     assert [span["type"] for line in lines for span in line["spans"]] == ["x", "y"]
 
 
-def test_plain_sentences_have_places_in_the_text(tmp_path: Path) -> None:
+def test_spans_of_plain_sentences_have_offsets(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("\nHe saw Jim  Henson.\n")
     sentences = plain_text.read(str(tmp_path / "a"))
     tags = ["O", "O", "B-x", "I-x", "O"]
@@ -94,7 +94,7 @@ def test_plain_sentences_have_places_in_the_text(tmp_path: Path) -> None:
     assert (tmp_path / "predictions.txt").read_text() == "He O\nsaw O\nJim B-x\nHenson I-x\n. O\n\n"
     line = json.loads((tmp_path / "predictions.jsonl").read_text())
     assert (line["line"], line["text"]) == (2, "He saw Jim  Henson.")
-    place = {"start_character": 7, "end_character": 18, "text": "Jim  Henson"}
+    offsets = {"start_character": 7, "end_character": 18, "text": "Jim  Henson"}
     assert line["spans"] == [
-        {"type": "x", "begin": 2, "end": 4, "words": ["Jim", "Henson"], "probability": 0.25, **place}
+        {"type": "x", "begin": 2, "end": 4, "words": ["Jim", "Henson"], "probability": 0.25, **offsets}
     ]

@@ -1,4 +1,4 @@
-"""Plain sentences are not taken for columns, and columns not for sentences."""
+"""Plain sentences are distinguished from columns."""
 
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from bert_tf2.tasks.tagging import conll, plain_text
 from bert_tf2.tokenization.wordpiece import BasicTokenizer
 
 
-def check(folder: Path, content: str, token_column: int = 0) -> None:
-    path = folder / "new.txt"
+def check(directory: Path, content: str, token_column: int = 0) -> None:
+    path = directory / "new.txt"
     path.write_text(content)
     plain_text.check(conll.read(str(path), token_column, None), token_column)
 
 
 @pytest.mark.parametrize(
-    ("content", "found"),
+    ("content", "message"),
     [
         (
             "Peter Blackburn ran .\n",
@@ -33,13 +33,14 @@ def check(folder: Path, content: str, token_column: int = 0) -> None:
         ('{"text": "a b"}\n', "has 3 words between spaces"),
     ],
 )
-def test_sentences(tmp_path: Path, content: str, found: str) -> None:
-    with pytest.raises(InputError, match=rf"new\.txt, {found if found[:4] == 'line' else 'line 1 ' + found}") as error:
+def test_sentences_are_rejected(tmp_path: Path, content: str, message: str) -> None:
+    location = "" if message.startswith("line") else "line 1 "
+    with pytest.raises(InputError, match=rf"new\.txt, {location}{message}") as error:
         check(tmp_path, content)
     assert "expected one word per line, and an empty line after each sentence" in str(error.value)
 
 
-def test_sentences_of_several_lengths(tmp_path: Path) -> None:
+def test_sentences_of_different_lengths_are_rejected(tmp_path: Path) -> None:
     sentence = r"line 2 has 7 columns, but line 1 has 4; .* If these are plain sentences: expected one word per line"
     with pytest.raises(InputError, match=sentence):
         plain_text.check(conll.read(str(CASES / "raw_sentences.txt"), 0, None), 0)
@@ -60,7 +61,7 @@ def test_sentences_of_several_lengths(tmp_path: Path) -> None:
         ("sonny _ _ B-PER\n", 0),
     ],
 )
-def test_columns(tmp_path: Path, content: str, token_column: int) -> None:
+def test_columns_are_accepted(tmp_path: Path, content: str, token_column: int) -> None:
     check(tmp_path, content, token_column)
 
 
@@ -70,42 +71,47 @@ def test_columns(tmp_path: Path, content: str, token_column: int) -> None:
 def test_words_of_sentences(tmp_path: Path) -> None:
     path = tmp_path / "new.txt"
     path.write_text("\ufeffDr. O'Neil flew.\r\n\n \n我在 Ro\u200bme\n", newline="")
-    found = plain_text.read(str(path))
+    sentences = plain_text.read(str(path))
     words = [["Dr", ".", "O", "'", "Neil", "flew", "."], ["我", "在", "Rome"]]
-    assert list(found.split(found.words)) == words
-    assert found.lines == ["Dr", ".", "O", "'", "Neil", "flew", ".", "", "我", "在", "Rome", ""]
-    assert [found.lines[line] for line in found.word_lines] == found.words
-    assert (list(found.texts or ()), list(found.text_lines)) == (["Dr. O'Neil flew.", "我在 Ro\u200bme"], [1, 4])
-    assert found.offsets is not None
-    assert [tuple(offset) for offset in found.offsets[-3:].tolist()] == [(0, 1), (1, 2), (3, 8)]
+    assert list(sentences.split(sentences.words)) == words
+    assert sentences.lines == ["Dr", ".", "O", "'", "Neil", "flew", ".", "", "我", "在", "Rome", ""]
+    assert [sentences.lines[line] for line in sentences.word_lines] == sentences.words
+    assert (list(sentences.texts or ()), list(sentences.text_lines)) == (
+        ["Dr. O'Neil flew.", "我在 Ro\u200bme"],
+        [1, 4],
+    )
+    assert sentences.offsets is not None
+    assert [tuple(offset) for offset in sentences.offsets[-3:].tolist()] == [(0, 1), (1, 2), (3, 8)]
     path.write_text(" \n")
     with pytest.raises(InputError, match=r"new\.txt has no words; expected a sentence on each line"):
         plain_text.read(str(path))
 
 
-def test_words_as_the_tokenizer_has_them(tmp_path: Path) -> None:
+def test_tokenizer_options(tmp_path: Path) -> None:
     path = tmp_path / "new.txt"
     path.write_text("Take [DRUG]在中国.\n", encoding="utf-8")
     options = TokenizerOptions(strip_accents=True, tokenize_chinese_chars=False, never_split=("[DRUG]",))
-    found = plain_text.read(str(path), options)
-    assert found.words == ["Take", "[DRUG]", "在中国", "."]
-    assert found.offsets is not None
-    assert found.offsets.tolist() == [[0, 4], [5, 11], [11, 14], [14, 15]]
+    sentences = plain_text.read(str(path), options)
+    assert sentences.words == ["Take", "[DRUG]", "在中国", "."]
+    assert sentences.offsets is not None
+    assert sentences.offsets.tolist() == [[0, 4], [5, 11], [11, 14], [14, 15]]
 
 
 @given(st.text(st.characters(exclude_characters="\n\r\ufeff", exclude_categories=("Cs",)), min_size=1))
 @settings(max_examples=200)
 @example("a\u200bb ab")
 @example("a\x00b.b")
-def test_words_and_places_are_those_of_the_basic_tokenizer(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+def test_words_and_offsets_are_those_of_the_basic_tokenizer(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
     tokenizer = BasicTokenizer(do_lower_case=False)
     path = tmp_path_factory.mktemp("text") / "a.txt"
     path.write_bytes(f"{text}\n.\n".encode())
-    found = plain_text.read(str(path))
-    assert list(found.words) == [*tokenizer.tokenize(text), "."]
-    assert found.offsets is not None
+    sentences = plain_text.read(str(path))
+    assert list(sentences.words) == [*tokenizer.tokenize(text), "."]
+    assert sentences.offsets is not None
     end = 0
-    for word, (begin, last) in zip(found.words[:-1], found.offsets.tolist(), strict=False):
+    for word, (begin, last) in zip(sentences.words[:-1], sentences.offsets.tolist(), strict=False):
         assert tokenizer.tokenize(text[begin:last]) == [word]
         assert (text[begin], text[last - 1]) == (word[0], word[-1])
         assert end <= begin
@@ -127,7 +133,7 @@ def test_words_and_places_are_those_of_the_basic_tokenizer(tmp_path_factory: pyt
         ("", False),
     ],
 )
-def test_what_looks_like_text(tmp_path: Path, content: str, is_text: bool) -> None:
+def test_looks_like_text(tmp_path: Path, content: str, is_text: bool) -> None:
     path = tmp_path / "a.txt"
     path.write_text(content)
     assert plain_text.looks_like_text(str(path), 0) == is_text

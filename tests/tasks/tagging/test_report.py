@@ -36,15 +36,15 @@ SENTENCES = [
 
 
 def collected(sentences: list[EvaluatedSentence]) -> Collected:
-    return Collected.of(iter(sentences), np.array([len(one.words) for one in sentences]))
+    return Collected.of(iter(sentences), np.array([len(each.words) for each in sentences]))
 
 
 def sections(sentences: list[EvaluatedSentence] = SENTENCES) -> dict[str, Section]:
     return {section.title: section for section in report.sections(collected(sentences))}
 
 
-def only(section: Section, kind: type, number: int = 0) -> Any:
-    return [block for block in section.blocks if isinstance(block, kind)][number]
+def block_of(section: Section, kind: type, index: int = 0) -> Any:
+    return [block for block in section.blocks if isinstance(block, kind)][index]
 
 
 def test_intervals() -> None:
@@ -60,7 +60,7 @@ def test_intervals() -> None:
 
 
 def test_spans_by_type() -> None:
-    table = only(sections()["Spans"], Table)
+    table = block_of(sections()["Spans"], Table)
     values = {row[0]: [value for value in row[1:] if not isinstance(value, str)] for row in table.rows}
     assert list(values) == ["all", "person", "place"]
     assert values["all"] == pytest.approx([6, 6, 0.5, 0.5, 0.5])
@@ -69,7 +69,7 @@ def test_spans_by_type() -> None:
 
 
 def test_errors_by_kind() -> None:
-    by_kind, by_type = (only(sections()["Errors by kind"], Table, number) for number in (0, 1))
+    by_kind, by_type = (block_of(sections()["Errors by kind"], Table, number) for number in (0, 1))
     assert by_kind.caption == "4 errors"
     assert [row[:3] for row in by_kind.rows] == [
         ["missed", 1, 0.25],
@@ -82,13 +82,13 @@ def test_errors_by_kind() -> None:
 
 
 def test_scores_by_length() -> None:
-    table = only(sections()["Scores by length"], Table)
+    table = block_of(sections()["Scores by length"], Table)
     assert [row[:2] for row in table.rows] == [["1", 1], ["4", 3]]
 
 
-def test_worst_sentences_first_with_their_marks() -> None:
-    examples = only(sections()["Worst sentences"], Examples).rows
-    assert [(one.title, one.facts[0][1]) for one in examples] == [
+def test_worst_sentences_and_their_marks() -> None:
+    examples = block_of(sections()["Worst sentences"], Examples).rows
+    assert [(example.title, example.facts[0][1]) for example in examples] == [
         ("several kinds of errors", "6"),
         ("spurious", "11"),
         ("missed", "16"),
@@ -105,23 +105,23 @@ def test_worst_sentences_first_with_their_marks() -> None:
     assert facts["predicted"] == "Henson (person), Rome (person)"
 
 
-def test_nothing_wrong_and_no_spans() -> None:
+def test_no_errors_and_no_spans() -> None:
     assert sections(SENTENCES[:1])["Worst sentences"].blocks == [Text("All spans are right.")]
     assert list(sections([sentence(1, "a b", "O O", "O O")])) == ["Spans"]
 
 
-def test_many_types_are_shown_in_part(drawn: dict[str, tuple[Any, ...]]) -> None:
+def test_only_the_most_frequent_types_are_shown(drawn: dict[str, tuple[Any, ...]]) -> None:
     many = [sentence(number, "a", f"B-t{number:03}", "O") for number in range(150)]
-    assert len(only(sections(many)["Spans"], Table).rows) == 101
+    assert len(block_of(sections(many)["Spans"], Table).rows) == 101
     assert (
-        only(sections(many)["Spans"], Table).note
+        block_of(sections(many)["Spans"], Table).note
         == "The 100 most frequent types of 150; span_report.json has all of them."
     )
     assert drawn["matrix"][0] == [*(f"t{number:03}" for number in range(19)), "other types", "no span"]
 
 
-def test_a_page_is_escaped_and_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()  # with real drawings, which have the names of types
+def test_the_page_is_escaped_and_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # with real drawings, which contain the names of types
     long = sentence(1, "x " * 5000 + "<u>", "O " * 5000 + "B-<s>", "O " * 5001)
     page = render(Report("t", "", report.sections(collected([long] * 100))))
     assert "<u>" not in page
@@ -142,6 +142,6 @@ def test_windows() -> None:
     }
 
 
-def test_pictures_are_described() -> None:
-    picture = only(sections()["Errors by kind"], Picture)
+def test_pictures_have_alternative_texts() -> None:
+    picture = block_of(sections()["Errors by kind"], Picture)
     assert picture.alt.startswith("Errors by kind: missed 1, spurious 1, wrong type 1")

@@ -1,4 +1,4 @@
-"""Schemes of tags: told apart, read as BIO, and written as they were."""
+"""Tagging schemes: detection, and conversion to and from BIO."""
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bert_tf2 import metrics
 from bert_tf2.tasks.tagging import schemes
-from bert_tf2.tasks.tagging.schemes import NAMES, Scheme, find, from_bio, is_tag, looks_like_tag, to_bio
+from bert_tf2.tasks.tagging.schemes import NAMES, Scheme, detect, from_bio, is_tag, looks_like_tag, to_bio
 
 BIO = ["B-a", "I-a", "I-a", "B-a", "O", "B-b", "B-b", "I-b"]
 SAME = {
@@ -22,15 +22,15 @@ SAME = {
 def test_the_same_spans_in_each_scheme(name: schemes.Name, separator: str) -> None:
     scheme = Scheme(name, separator)
     written = [tag.replace("-", separator) for tag in SAME[name]]
-    assert find([written], "a") == scheme
+    assert detect([written], "a") == scheme
     assert to_bio(written, scheme) == BIO
     assert from_bio(BIO, scheme) == written
     assert Scheme.parse(str(scheme)) == scheme
 
 
-def test_io_joins_spans_side_by_side() -> None:
+def test_io_joins_adjacent_spans() -> None:
     tags = ["I-a", "I-a", "O", "I-b", "I-a"]
-    assert find([tags], "a") == Scheme("IO")
+    assert detect([tags], "a") == Scheme("IO")
     assert to_bio(tags, Scheme("IO")) == ["B-a", "I-a", "O", "B-b", "B-a"]
     assert from_bio(["B-a", "B-a", "O", "B-b", "B-a"], Scheme("IO")) == tags
 
@@ -39,15 +39,15 @@ def test_io_joins_spans_side_by_side() -> None:
     ("tags", "scheme"),
     [
         ([["O", "O"]], "BIO"),
-        ([["B-a", "O"], ["I-a"]], "BIO"),  # a mistake in BIO, or IOB1 and one in that: BIO as it stands
+        ([["B-a", "O"], ["I-a"]], "BIO"),  # invalid in BIO and in IOB1; treated as BIO
         ([["I-a"], ["I-a", "B-a"]], "IOB1"),
         ([["I-a"], ["B-a"]], "BIO"),  # a new sentence
         ([["I-a", "B-b"]], "BIO"),  # another type
         ([["B", "E"]], "IOBES"),
     ],
 )
-def test_which_scheme(tags: list[list[str]], scheme: schemes.Name) -> None:
-    assert find(tags, "a") == Scheme(scheme)
+def test_detect(tags: list[list[str]], scheme: schemes.Name) -> None:
+    assert detect(tags, "a") == Scheme(scheme)
 
 
 def test_tags_without_types() -> None:
@@ -56,17 +56,17 @@ def test_tags_without_types() -> None:
 
 
 @given(st.lists(st.sampled_from(["O", "B-x", "I-x", "B-y_z", "I-y_z", "B", "I"])), st.sampled_from(NAMES))
-def test_spans_stay(tags: list[str], name: schemes.Name) -> None:
+def test_conversion_keeps_spans(tags: list[str], name: schemes.Name) -> None:
     for separator in "-_":
         scheme = Scheme(name, separator)
-        again = to_bio(from_bio(tags, scheme), scheme)
+        round_trip = to_bio(from_bio(tags, scheme), scheme)
         if name == "IO":
-            assert [tag == "O" for tag in again] == [tag == "O" for tag in tags]
+            assert [tag == "O" for tag in round_trip] == [tag == "O" for tag in tags]
         else:
-            assert metrics.spans(again) == metrics.spans(tags)
+            assert metrics.spans(round_trip) == metrics.spans(tags)
 
 
-def test_what_is_a_tag() -> None:
+def test_is_tag_and_looks_like_tag() -> None:
     assert all(map(is_tag, ("O", "B", "S", "B-x", "U_x", "L-a-b")))
     assert not any(map(is_tag, ("", "PER", "B-", "B+x", "M-x", "o", "O-x")))
     assert looks_like_tag("E-x")

@@ -1,4 +1,4 @@
-"""Scores of spans against seqeval, whose default mode is the definition, and the report of them."""
+"""Scores of spans compared with seqeval in its default mode, and the report of scores."""
 
 import json
 import math
@@ -26,8 +26,8 @@ def sentences(tags: list[list[str]]) -> Sentences:
 @settings(max_examples=300)
 def test_scores_are_those_of_seqeval(rows: list[list[tuple[str, str]]]) -> None:
     true, predicted = ([[pair[side] for pair in row] for row in rows] for side in (0, 1))
-    found = Scores.of(sentences(true), [tag for row in predicted for tag in row], 0.5)
-    results = found.results()
+    scores = Scores.of(sentences(true), [tag for row in predicted for tag in row], 0.5)
+    results = scores.results()
     assert tuple(results) == RESULT_NAMES
     options = {"zero_division": 0}
     assert results["eval_precision"] == pytest.approx(seqeval.precision_score(true, predicted, **options))
@@ -35,32 +35,32 @@ def test_scores_are_those_of_seqeval(rows: list[list[tuple[str, str]]]) -> None:
     assert results["eval_f1"] == pytest.approx(seqeval.f1_score(true, predicted, **options))
     assert results["eval_accuracy"] == pytest.approx(seqeval.accuracy_score(true, predicted))
     assert results["eval_loss"] == 0.5
-    if found.spans.per_type:
+    if scores.spans.per_type:
         report = seqeval.classification_report(true, predicted, output_dict=True, **options)
         assert results["eval_macro_f1"] == pytest.approx(report["macro avg"]["f1-score"])
-        for kind, score in found.spans.per_type.items():
+        for kind, score in scores.spans.per_type.items():
             expected = [report[kind][name] for name in ("precision", "recall", "f1-score", "support")]
             assert list(score) == pytest.approx(expected)
     else:
         assert results["eval_macro_f1"] == 0
 
 
-def test_the_table_and_its_file(tmp_path: Path) -> None:
+def test_table_and_file_of_scores(tmp_path: Path) -> None:
     true = [["B-per", "I-per", "O"], ["B-loc", "B-per"]]
-    found = Scores.of(sentences(true), ["B-per", "I-per", "O", "B-per", "B-per"], math.nan)
-    assert found.text().splitlines() == [
+    scores = Scores.of(sentences(true), ["B-per", "I-per", "O", "B-per", "B-per"], math.nan)
+    assert scores.text().splitlines() == [
         "type           precision  recall      F1  spans",
         "loc               0.0000  0.0000  0.0000      1",
         "per               0.6667  1.0000  0.8000      2",
         "all spans         0.6667  0.6667  0.6667      3",
         "mean of types     0.3333  0.5000  0.4000      3",
     ]
-    content = json.loads(Path(found.save(str(tmp_path))).read_text())
+    content = json.loads(Path(scores.save(str(tmp_path))).read_text())
     assert content["per_type"]["per"] == {"precision": pytest.approx(2 / 3), "recall": 1.0, "f1": 0.8, "support": 2}
     assert content["micro"]["support"] == 3
     assert content["accuracy"] == 0.8
 
 
-def test_a_span_reported_twice_is_one() -> None:
-    """Two tags that mean the same: I- at the start of a sentence begins a span."""
+def test_spans_of_different_tags_can_be_equal() -> None:
+    """I- at the start of a sentence begins a span, as B- does."""
     assert metrics.span_scores([["B-a", "I-a"]], [["I-a", "I-a"]]).micro.f1 == 1

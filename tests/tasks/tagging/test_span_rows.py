@@ -1,4 +1,4 @@
-"""Texts with labelled spans: the forms, what is widened, what is refused, and what is written back."""
+"""Texts with labelled spans: the formats, widening, errors, and the files of predictions."""
 
 import json
 import logging
@@ -21,25 +21,28 @@ TAGS = ["B-person", "I-person", "O", "O", "B-place", "I-place", "O"]
 SPANS = [[0, 10, "person"], [16, 25, "place"]]
 
 
-def of_objects(*names: str, more: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{**dict(zip(names, span, strict=True)), **more} for span in SPANS]
+def span_objects(*names: str, extra: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{**dict(zip(names, span, strict=True)), **extra} for span in SPANS]
 
 
-FORMS = {
+FORMATS = {
     "doccano": {"id": 7, "text": TEXT, "label": SPANS},
-    "doccano-relations": {"text": TEXT, "entities": of_objects("start_offset", "end_offset", "label", more={"id": 3})},
+    "doccano-relations": {
+        "text": TEXT,
+        "entities": span_objects("start_offset", "end_offset", "label", extra={"id": 3}),
+    },
     "spacy": {"text": TEXT, "entities": SPANS[::-1]},
-    "prodigy": {"text": TEXT, "spans": of_objects("start", "end", "label", more={"token_start": 0}), "tokens": []},
-    "transformers": {"text": TEXT, "spans": of_objects("start", "end", "entity_group", more={"score": 0.5})},
+    "prodigy": {"text": TEXT, "spans": span_objects("start", "end", "label", extra={"token_start": 0}), "tokens": []},
+    "transformers": {"text": TEXT, "spans": span_objects("start", "end", "entity_group", extra={"score": 0.5})},
     "ours": {
         "text": TEXT,
-        "spans": of_objects("start_character", "end_character", "type", more={"begin": 0, "end": 1}),
+        "spans": span_objects("start_character", "end_character", "type", extra={"begin": 0, "end": 1}),
     },
 }
 
 
-def key_of(form: str) -> str:
-    return next(key for key in FORMS[form] if key in ("label", "entities", "spans"))
+def key_of(name: str) -> str:
+    return next(key for key in FORMATS[name] if key in ("label", "entities", "spans"))
 
 
 def write(path: Path, *rows: Any) -> str:
@@ -47,64 +50,63 @@ def write(path: Path, *rows: Any) -> str:
     return str(path)
 
 
-def one(tmp_path: Path, text: str, spans: list[Any]) -> list[str]:
-    found = span_rows.read(write(tmp_path / "a.jsonl", {"text": text, "label": spans}), with_spans=True)
-    return list(found.tags or ())
+def tags_of(tmp_path: Path, text: str, spans: list[Any]) -> list[str]:
+    sentences = span_rows.read(write(tmp_path / "a.jsonl", {"text": text, "label": spans}), with_spans=True)
+    return list(sentences.tags or ())
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_forms(tmp_path: Path, form: str) -> None:
-    rows = FORMS[form], {"text": "Jim", key_of(form): []}
-    found = span_rows.read(write(tmp_path / "a.jsonl", *rows), with_spans=True)
-    assert (found.words, found.tags) == ([*WORDS, "Jim"], [*TAGS, "O"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_formats(tmp_path: Path, name: str) -> None:
+    rows = FORMATS[name], {"text": "Jim", key_of(name): []}
+    sentences = span_rows.read(write(tmp_path / "a.jsonl", *rows), with_spans=True)
+    assert (sentences.words, sentences.tags) == ([*WORDS, "Jim"], [*TAGS, "O"])
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_predictions_have_the_form_of_the_file(tmp_path: Path, form: str) -> None:
-    """All keys but those of spans stay, and a text without words has no spans."""
-    rows = [FORMS[form], {"text": " \u200b", "note": 1}, {"text": "In Rome", "meta": {"a": [1]}}]
+@pytest.mark.parametrize("name", FORMATS)
+def test_predictions_have_the_format_of_the_file(tmp_path: Path, name: str) -> None:
+    """All keys except that of spans are unchanged, and a text without words has no spans."""
+    rows = [FORMATS[name], {"text": " \u200b", "note": 1}, {"text": "In Rome", "meta": {"a": [1]}}]
     sentences = span_rows.read(write(tmp_path / "a.jsonl", *rows), with_spans=False)
     tags = [*TAGS[:2], "O", "O", "O", "O", "O", "O", "B-place"]
     paths = outputs.write_predictions(str(tmp_path), sentences, tags, np.full(len(tags), 0.5, np.float32))
     assert [Path(path).name for path in paths][2:] == ["predictions.csv", "predicted_spans.jsonl"]
     written = [json.loads(line) for line in (tmp_path / "predicted_spans.jsonl").read_text().splitlines()]
-    key = key_of(form)
+    key = key_of(name)
     spans = [row[key] for row in written]
     values = [[tuple(span.values()) if isinstance(span, dict) else tuple(span) for span in row] for row in spans]
     assert values == [[(0, 10, "person")], [], [(3, 7, "place")]]
-    assert type(spans[0][0]) is type(FORMS[form][key][0])
-    assert [{name: row[name] for name in row if name != key} for row in written] == [
-        {name: row[name] for name in row if name != key} for row in rows
+    assert type(spans[0][0]) is type(FORMATS[name][key][0])
+    assert [{other: row[other] for other in row if other != key} for row in written] == [
+        {other: row[other] for other in row if other != key} for row in rows
     ]
-    again = span_rows.read(paths[3], with_spans=True)
-    assert again.tags == tags
+    assert span_rows.read(paths[3], with_spans=True).tags == tags
 
 
-def test_spans_of_a_file_to_predict_are_truths_if_all_are_right(
+def test_spans_of_a_file_to_predict_are_truths_if_all_are_valid(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told, empty = FORMS["doccano"], {"text": "Jim", "label": []}
-    sentences = span_rows.read(write(tmp_path / "a.jsonl", told, empty), with_spans=False)
+    labelled, empty = FORMATS["doccano"], {"text": "Jim", "label": []}
+    sentences = span_rows.read(write(tmp_path / "a.jsonl", labelled, empty), with_spans=False)
     assert (sentences.tags, sentences.truths) == (None, [*TAGS, "O"])
-    for rows in ([empty], [told, {"text": "Jim"}], [told, {"text": "Jim", "label": [[0, 99, "x"]]}]):
+    for rows in ([empty], [labelled, {"text": "Jim"}], [labelled, {"text": "Jim", "label": [[0, 99, "x"]]}]):
         assert span_rows.read(write(tmp_path / "a.jsonl", *rows), with_spans=False).truths is None
     assert not caplog.messages
 
 
 def test_our_own_predictions_can_be_read(tmp_path: Path) -> None:
-    sentences = span_rows.read(write(tmp_path / "a.jsonl", FORMS["spacy"]), with_spans=False)
+    sentences = span_rows.read(write(tmp_path / "a.jsonl", FORMATS["spacy"]), with_spans=False)
     _, lines, _, _ = outputs.write_predictions(str(tmp_path), sentences, TAGS, np.ones(7, np.float32))
-    again = span_rows.read(lines, with_spans=True)
-    assert (again.words, again.tags) == (WORDS, TAGS)
+    reread = span_rows.read(lines, with_spans=True)
+    assert (reread.words, reread.tags) == (WORDS, TAGS)
 
 
-def test_a_label_with_a_space_is_a_column_of_its_own(tmp_path: Path) -> None:
+def test_a_tab_precedes_labels_with_spaces(tmp_path: Path) -> None:
     sentences = span_rows.read(write(tmp_path / "a.jsonl", {"text": "In Rome"}), with_spans=False)
     outputs.write_predictions(str(tmp_path), sentences, ["O", "B-a place"], np.ones(2, np.float32))
     assert (tmp_path / "predictions.txt").read_text() == "In O\nRome\tB-a place\n\n"
 
 
-def test_an_array_on_one_line(tmp_path: Path) -> None:
+def test_json_array_on_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps([{"text": "In Rome"}, {"text": ""}, {"text": "Jim"}]))
     sentences = span_rows.read(str(tmp_path / "a.json"), with_spans=False)
     span_rows.write(str(tmp_path / "b.jsonl"), sentences, ["O", "B-x", "B-y"])
@@ -117,7 +119,7 @@ def test_an_array_on_one_line(tmp_path: Path) -> None:
 
 def test_spans_within_words_are_widened_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    assert one(tmp_path, "Berlinreise im Mai", [[0, 6, "LOC"], [6, 11, "TRIP"], [14, 18, "DATE"]]) == [
+    assert tags_of(tmp_path, "Berlinreise im Mai", [[0, 6, "LOC"], [6, 11, "TRIP"], [14, 18, "DATE"]]) == [
         "B-LOC",
         "O",
         "B-DATE",
@@ -128,11 +130,11 @@ def test_spans_within_words_are_widened_and_counted(tmp_path: Path, caplog: pyte
         f"{tmp_path / 'a.jsonl'}, line 1, 'Berlin'. Do the offsets count characters from 0?"
     ]
     caplog.clear()
-    assert one(tmp_path, "東京へ行く", [[0, 2, "LOC"], [0, 2, "LOC"]]) == ["B-LOC", "I-LOC", "O", "O", "O"]
-    assert one(tmp_path, "a b", [[0, 2, "X"], [2, 3, "X"]]) == ["B-X", "B-X"]
+    assert tags_of(tmp_path, "東京へ行く", [[0, 2, "LOC"], [0, 2, "LOC"]]) == ["B-LOC", "I-LOC", "O", "O", "O"]
+    assert tags_of(tmp_path, "a b", [[0, 2, "X"], [2, 3, "X"]]) == ["B-X", "B-X"]
     assert not caplog.messages
-    assert one(tmp_path, "Jim ran", [[3, 4, "X"]]) == ["O", "O"]
-    assert "The first is [3, 4, 'X'] of " in caplog.text  # the offsets of the file
+    assert tags_of(tmp_path, "Jim ran", [[3, 4, "X"]]) == ["O", "O"]
+    assert "The first is [3, 4, 'X'] of " in caplog.text  # with the offsets of the file
 
 
 @pytest.mark.parametrize(
@@ -159,12 +161,12 @@ def test_spans_within_words_are_widened_and_counted(tmp_path: Path, caplog: pyte
         ({"text": " ", "label": []}, "has no words; expected texts with labelled spans"),
     ],
 )
-def test_mistakes(tmp_path: Path, row: Any, sentence: str) -> None:
+def test_invalid_rows(tmp_path: Path, row: Any, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         span_rows.read(write(tmp_path / "a.jsonl", row), with_spans=True)
 
 
-def test_a_file_that_changes(tmp_path: Path) -> None:
+def test_a_changed_file_is_rejected(tmp_path: Path) -> None:
     sentences = span_rows.read(write(tmp_path / "a.jsonl", {"text": "a"}, {"text": "b"}), with_spans=False)
     write(tmp_path / "a.jsonl", {"text": "a"}, {"text": "c"})
     with pytest.raises(InputError, match="changed during the prediction; run it again"):
@@ -173,18 +175,18 @@ def test_a_file_that_changes(tmp_path: Path) -> None:
 
 
 class Foundation:
-    """What `open_data` asks of the model."""
+    """What `open_data` needs to know about the model."""
 
     do_lower_case = True
     vocabulary = VocabularyFile("vocab.txt", is_sentencepiece=False)
 
 
-def test_the_files_of_a_command(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The endings decide; the places of unknown tags are those of the file; flags of columns have no effect."""
+def test_open_data(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Formats depend on extensions; unknown tags are located in the file; flags of columns are rejected."""
     caplog.set_level(logging.INFO)
-    train = write(tmp_path / "a.jsonl", {"text": "", "label": []}, FORMS["doccano"])
-    given = {"train_file": train, "predict_file": train, "do_train": True, "do_predict": True}
-    data: Any = open_data(tiny.config(tmp_path, **given), Foundation())  # type: ignore[arg-type]
+    train = write(tmp_path / "a.jsonl", {"text": "", "label": []}, FORMATS["doccano"])
+    flags = {"train_file": train, "predict_file": train, "do_train": True, "do_predict": True}
+    data: Any = open_data(tiny.config(tmp_path, **flags), Foundation())  # type: ignore[arg-type]
     assert data.description.labels == ("O", "B-person", "I-person", "B-place", "I-place")
     assert data.files["test"].tags is None
     assert f"{train}: 1 sentence, 7 words, 2 spans (person 1, place 1)." in caplog.messages
@@ -192,4 +194,4 @@ def test_the_files_of_a_command(tmp_path: Path, caplog: pytest.LogCaptureFixture
         encode(data.files["train"], ("O", "B-person", "I-person"))
     for flag in ({"tag_column": 1}, {"token_column": 1}, {"comments": "yes"}):
         with pytest.raises(InputError, match="is for files with a word on each line, but these have texts; omit it"):
-            open_data(tiny.config(tmp_path, **given, **flag), Foundation())  # type: ignore[arg-type]
+            open_data(tiny.config(tmp_path, **flags, **flag), Foundation())  # type: ignore[arg-type]

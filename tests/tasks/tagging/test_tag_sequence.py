@@ -1,4 +1,4 @@
-"""Tags as numbers: a sequence of texts like any other."""
+"""Tags stored as numbers are a sequence of strings like any other."""
 
 import numpy as np
 import pytest
@@ -8,17 +8,17 @@ from bert_tf2.tasks.tagging.tag_sequence import TagSequence
 TAGS = ["O", "B-x", "O", "I-x", "O"]
 
 
-def test_it_is_the_sequence_that_it_was_made_of() -> None:
-    found = TagSequence.of(iter(TAGS))
-    assert list(found) == TAGS
-    assert found == TAGS == found == TagSequence.of(TAGS)
-    assert found != TAGS[:4]
-    assert len(found) == 5
-    assert (found[1], found[-1], found[1:3], found[4:9]) == ("B-x", "O", ["B-x", "O"], ["O"])
-    assert found.different == {"O", "B-x", "I-x"}
+def test_it_equals_the_tags_that_it_is_created_from() -> None:
+    sequence = TagSequence.of(iter(TAGS))
+    assert list(sequence) == TAGS
+    assert sequence == TAGS == sequence == TagSequence.of(TAGS)
+    assert sequence != TAGS[:4]
+    assert len(sequence) == 5
+    assert (sequence[1], sequence[-1], sequence[1:3], sequence[4:9]) == ("B-x", "O", ["B-x", "O"], ["O"])
+    assert sequence.distinct == {"O", "B-x", "I-x"}
     assert list(TagSequence.of([])) == []
     with pytest.raises(IndexError):
-        found[5]
+        sequence[5]
 
 
 def test_of_labels() -> None:

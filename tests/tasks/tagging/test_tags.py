@@ -1,4 +1,4 @@
-"""Tags: their list, their numbers, their weights, and what is said of a file."""
+"""Tags: their labels, ids and weights, and the summary of a file."""
 
 import numpy as np
 import pytest
@@ -15,9 +15,9 @@ def sentences(*rows: str) -> Sentences:
     return Sentences("a.conll", words, words, words, np.arange(len(words)), splits, [])
 
 
-def test_labels_are_of_both_kinds_for_every_type() -> None:
-    found = tags.infer_labels(sentences("O B-loc I-loc O", "I-creative-work B-per"))
-    assert found == ("O", "B-creative-work", "I-creative-work", "B-loc", "I-loc", "B-per", "I-per")
+def test_labels_have_both_prefixes_for_every_type() -> None:
+    labels = tags.infer_labels(sentences("O B-loc I-loc O", "I-creative-work B-per"))
+    assert labels == ("O", "B-creative-work", "I-creative-work", "B-loc", "I-loc", "B-per", "I-per")
     assert tags.infer_labels(sentences("B O I")) == ("O", "B", "I")
 
 
@@ -37,15 +37,15 @@ def test_nothing_to_learn() -> None:
         (("O",), "x has the labels O; expected O, and"),
     ],
 )
-def test_labels_that_are_no_tags(labels: tuple[str, ...], sentence: str) -> None:
+def test_invalid_labels(labels: tuple[str, ...], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        tags.checked(labels, "x")
+        tags.validate_labels(labels, "x")
 
 
-def test_numbers_and_unknown_tags() -> None:
+def test_ids_and_unknown_tags() -> None:
     file = sentences("O B-a", "I-a O B-c")
-    found = tags.encode(file, ("O", "I-a", "B-a", "B-c"))
-    assert (found.tolist(), found.dtype) == ([0, 2, 1, 0, 3], np.int32)
+    encoded = tags.encode(file, ("O", "I-a", "B-a", "B-c"))
+    assert (encoded.tolist(), encoded.dtype) == ([0, 2, 1, 0, 3], np.int32)
     with pytest.raises(InputError, match=r"a.conll, line 5 has the tag 'B-c', which the model does not know; it knows"):
         tags.encode(file, ("O", "I-a", "B-a"))
 
@@ -55,13 +55,13 @@ def test_balanced_weights() -> None:
     assert weights.tolist() == pytest.approx([8 / 18, 8 / 3, 0, 8 / 3, 0])
 
 
-def test_spans_that_no_b_begins_are_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_spans_without_b_are_reported(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    tags.describe(sentences("I-per I-per O I-loc", "B-per"))
+    tags.log_summary(sentences("I-per I-per O I-loc", "B-per"))
     assert "a.conll: 2 sentences, 5 words, 3 spans (per 2, loc 1)." in caplog.text
     assert "a.conll: 2 of 3 spans begin with I- instead of B- (as in the older scheme IOB1)" in caplog.text
-    tags.describe(sentences("I-per"))
+    tags.log_summary(sentences("I-per"))
     assert "a.conll: 1 of 1 span begins with I- instead of B-" in caplog.text
     caplog.clear()
-    tags.describe(sentences("O B-per I-per"))
+    tags.log_summary(sentences("O B-per I-per"))
     assert "IOB1" not in caplog.text

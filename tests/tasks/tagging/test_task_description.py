@@ -1,4 +1,4 @@
-"""A tagger's task.json and labels.txt: written, read back, and refused where they do not fit."""
+"""A tagger's task.json and labels.txt: written, read back, and rejected if they do not fit."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
 
 LABELS = ("O", "B-x", "I-x")
-MAYBE = st.none() | st.text(max_size=5)
+OPTIONAL_PATH = st.none() | st.text(max_size=5)
 
 
 @given(
@@ -25,20 +25,22 @@ MAYBE = st.none() | st.text(max_size=5)
         token_column=st.integers(-3, 3),
         tag_column=st.integers(-3, 3),
         context_pieces=st.none() | st.integers(0, 13),
-        dev_file=MAYBE,
-        predict_file=MAYBE,
+        dev_file=OPTIONAL_PATH,
+        predict_file=OPTIONAL_PATH,
     )
 )
 @settings(max_examples=50)
-def test_what_is_saved_is_loaded(tmp_path_factory: pytest.TempPathFactory, description: TaggingDescription) -> None:
-    folder = tmp_path_factory.mktemp("model")
-    description.save(str(folder))
-    assert TaggingDescription.load(str(folder)) == description
-    assert (folder / "labels.txt").read_text() == "O\nB-x\nI-x\n"
-    assert json.loads((folder / "task.json").read_text())["problem_type"] == "tagging"
+def test_saved_descriptions_are_loaded(
+    tmp_path_factory: pytest.TempPathFactory, description: TaggingDescription
+) -> None:
+    directory = tmp_path_factory.mktemp("model")
+    description.save(str(directory))
+    assert TaggingDescription.load(str(directory)) == description
+    assert (directory / "labels.txt").read_text() == "O\nB-x\nI-x\n"
+    assert json.loads((directory / "task.json").read_text())["problem_type"] == "tagging"
 
 
-def test_the_context_of_windows() -> None:
+def test_context_of_windows() -> None:
     assert TaggingDescription(labels=LABELS).context == 31
     assert TaggingDescription(labels=LABELS, max_seq_length=3).context == 0
     assert TaggingDescription(labels=LABELS, max_seq_length=13, context_pieces=5).context == 5
@@ -55,7 +57,7 @@ def test_the_context_of_windows() -> None:
         ({"context_pieces": -1}, "--context_pieces=-1 must be from 0 to 62"),
     ],
 )
-def test_impossible_values(changes: dict[str, Any], sentence: str) -> None:
+def test_invalid_values(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         TaggingDescription(labels=LABELS, **changes)
 
@@ -70,7 +72,7 @@ def test_impossible_values(changes: dict[str, Any], sentence: str) -> None:
         ({"labels": ["O", "I-x", "B-x"]}, "labels.txt has the labels 'O', 'B-x', 'I-x', but .* has 'O', 'I-x', 'B-x'"),
     ],
 )
-def test_damaged_files(tmp_path: Path, content: dict[str, Any], sentence: str) -> None:
+def test_corrupt_files(tmp_path: Path, content: dict[str, Any], sentence: str) -> None:
     TaggingDescription(labels=LABELS).save(str(tmp_path))
     path = tmp_path / "task.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **content}))
@@ -78,7 +80,7 @@ def test_damaged_files(tmp_path: Path, content: dict[str, Any], sentence: str) -
         TaggingDescription.load(str(tmp_path))
 
 
-def test_another_model_is_refused() -> None:
+def test_another_model_is_rejected() -> None:
     saved = TaggingDescription(labels=LABELS)
     dataclasses.replace(saved, max_seq_length=64, token_column=1, dev_file="x").check_same_model(saved, "model")
     for changes in ({"labels": ("O", "I-x", "B-x")}, {"do_lower_case": False}):
