@@ -210,7 +210,7 @@ class ClassificationConfig(FinetuningConfig, DataConfig, MinConfidence):
     )
 
     def __post_init__(self) -> None:
-        if self.text is not None:  # there is no other use of it
+        if self.text is not None:  # its only use
             object.__setattr__(self, "do_predict", True)
         FinetuningConfig.__post_init__(self)
         check_class_weights(self)

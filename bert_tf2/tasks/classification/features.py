@@ -44,7 +44,7 @@ class Features:
       first_lengths: the number of tokens in the first segment of each row, int64 [N].
       labels: int32 [N], sparse [N, L], or float32 [N]; see `labels.encode`.
       max_seq_length: S.
-      truncated: how many rows of the file lost tokens.
+      truncated_count: how many rows of the file lost tokens.
       longest: the number of tokens in the longest row of the file before truncation.
       window_splits: int64 [rows of the file + 1]: the windows of row `i` of the file are the rows `window_splits[i]` to
         `window_splits[i + 1]`. None if the rows are not split into windows.
@@ -55,7 +55,7 @@ class Features:
     first_lengths: NDArray[np.int64]
     labels: NDArray[Any] | SparseRows
     max_seq_length: int
-    truncated: int
+    truncated_count: int
     longest: int
     window_splits: NDArray[np.int64] | None = None
     full_lengths: NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
@@ -150,24 +150,22 @@ class Features:
         """Says how many rows were truncated or split, for the log."""
         limit = f"max_seq_length={self.max_seq_length}"
         if self.window_splits is not None:
-            return self._splitting(limit, np.diff(self.window_splits))
-        if not self.truncated and len(self) == 1:
+            return self._describe_windows(limit, np.diff(self.window_splits))
+        if not self.truncated_count and len(self) == 1:
             return f"The text fits into {limit}; it has {self.longest:,} tokens."
-        if not self.truncated:
+        if not self.truncated_count:
             return f"All {len(self):,} rows fit into {limit}; the longest has {self.longest:,} tokens."
-        fraction = share(self.truncated, len(self), "rows")
+        fraction = share(self.truncated_count, len(self), "rows")
         return f"{fraction} were truncated to {limit}; the longest had {self.longest:,} tokens."
 
-    def _splitting(self, limit: str, counts: NDArray[np.int64]) -> str:
+    def _describe_windows(self, limit: str, counts: NDArray[np.int64]) -> str:
         split = int(np.count_nonzero(counts > 1))
         text = (
             f"{share(split, len(counts), 'rows')} did not fit into {limit} and were split into "
             f"{len(self):,} windows in total. The longest row has {self.longest:,} tokens."
         )
-        if self.truncated:
-            text += (
-                f" Of {self.truncated:,} rows the second text was truncated, to leave half of each window to the first."
-            )
+        if self.truncated_count:
+            text += f" Of {self.truncated_count:,} rows the second text was truncated, to leave half of each window to the first."
         return text
 
 
@@ -224,7 +222,7 @@ def featurize(
         first_lengths=first_lengths,
         labels=labels,
         max_seq_length=max_seq_length,
-        truncated=int(np.count_nonzero(lengths < full_lengths)),
+        truncated_count=int(np.count_nonzero(lengths < full_lengths)),
         longest=int(full_lengths.max()),
         full_lengths=full_lengths,
     )

@@ -1,8 +1,8 @@
 """The tasks of GLUE, and XNLI: file layouts, labels, metrics, and the file names for GLUE's server.
 
-cola, mnli, mrpc and xnli are read as in run_classifier.py of google-research/bert (commit eedf571): by the numbers of
-columns, whatever the header says. The other tasks are read by the column names in the header. Quotes are ordinary
-characters in all files. Reference: https://gluebenchmark.com (Wang et al. 2018), XNLI-1.0 (Conneau et al. 2018).
+cola, mnli, mrpc and xnli are read as in run_classifier.py of google-research/bert (commit eedf571): by column number,
+whatever the header says. The other tasks are read by the column names in the header. Quotes are ordinary characters in
+all files. Reference: https://gluebenchmark.com (Wang et al. 2018), XNLI-1.0 (Conneau et al. 2018).
 """
 
 import dataclasses

@@ -160,7 +160,7 @@ def balanced_weights(encoded: NDArray[np.int32], labels: Sequence[str]) -> NDArr
       float32 [L]; the weights of all rows sum to N.
 
     Raises:
-      InputError: no row has a certain label.
+      InputError: a label has no rows.
     """
     counts = np.bincount(encoded, minlength=len(labels))
     missing = [label for label, count in zip(labels, counts, strict=True) if not count]

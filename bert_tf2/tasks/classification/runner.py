@@ -187,9 +187,8 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
         for_training = list(examples)
         if "dev" in self.examples:
             examples["dev"] = self.examples["dev"]
-        logits = TeacherLogits.start(self.teacher, create_companion, self._teacher_logits_dir, self.directory).of(
-            examples
-        )
+        arguments = self.teacher, create_companion, self._teacher_logits_dir, self.directory
+        logits = TeacherLogits.start(*arguments).of(examples)
         gc.collect()  # frees the teacher's layers, which refer to each other, for the training
         if "dev" in logits and not self.config.dry_run:
             self.teacher_results = self._results(logits["dev"], self.data.labels(self.examples["dev"]))

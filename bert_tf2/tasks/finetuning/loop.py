@@ -78,7 +78,7 @@ class Finetuning:
       precision: the flags of precision, resolved for the devices.
       files: the files that the task writes into `output_dir`, for `--overwrite_output_dir`.
       dispensable: names of variables that evaluation and prediction do not need.
-      head: see `model_source.load`.
+      head: the kind of head, see `model_source.load`.
     """
 
     config: FinetuningConfig
@@ -169,8 +169,8 @@ class Finetuning:
                 f"--train_batch_size={config.train_batch_size}; use smaller batches or more epochs."
             )
         warmup = config.num_warmup_steps(examples)
-        name = config.optimizer.learning_rate_schedule
-        schedule = make_schedule(name, config.learning_rate, steps, warmup)
+        schedule_name = config.optimizer.learning_rate_schedule
+        schedule = make_schedule(schedule_name, config.learning_rate, steps, warmup)
         loop = TrainingConfig.of(
             config, output_dir=config.output_dir, num_train_steps=steps, batch_size=config.train_batch_size
         )
@@ -182,7 +182,7 @@ class Finetuning:
         if resumed:
             logger.info("Resuming from %s, step %d.", resumed, trainer.global_step)
         elif config.init_checkpoint:
-            logger.info("%s", self._loaded(config.init_checkpoint))
+            logger.info("%s", self._load_weights(config.init_checkpoint))
         else:
             logger.warning("No --init_checkpoint: training from random weights (seed %d).", config.seed)
         logger.info(
@@ -238,7 +238,7 @@ class Finetuning:
                 logger.info("The best evaluation was at step %d; its weights are kept in %s.", hook.best["step"], best)
 
     def batches(self, examples: ExampleArrays) -> training.Data:
-        """Endless training batches, as `training.Trainer` takes them."""
+        """Endless training batches, for `training.Trainer`."""
 
         def make(examples_done: int, share: Share) -> tf.data.Dataset:
             size, seed = self.config.train_batch_size, self.config.seed
@@ -319,11 +319,11 @@ class Finetuning:
                 logger.warning("--ema_decay: %s has no moving averages; using the weights themselves.", prefix)
         return checkpoints.step_of(prefix)
 
-    def _loaded(self, checkpoint: str) -> checkpoints.LoadReport:
+    def _load_weights(self, checkpoint: str) -> checkpoints.LoadReport:
         return model_source.load(self._variables, checkpoint, self.head, self.config.num_hidden_layers)
 
     def _load_complete(self, checkpoint: str) -> None:
-        report = self._loaded(checkpoint)
+        report = self._load_weights(checkpoint)
         missing = [name for name in (*report.missing, *report.mismatched) if name not in self.dispensable]
         if missing:
             raise InputError(

@@ -75,7 +75,7 @@ class _TaskRun:
 
     task: AnyTask
     finetuning: Finetuning
-    predicts: bool = True  # if --do_predict is set
+    predicts: bool = True  # False: --do_predict is ignored
     encoded: dict[Split, Any] = dataclasses.field(default_factory=dict)
     written: list[Any] = dataclasses.field(default_factory=list)  # encoded splits whose files have been written
     latest_gathered: tuple[Any, int, Any] | None = None  # the encoded split, the step of the weights, the outputs

@@ -83,7 +83,7 @@ def test_rows_match_the_reference(rows: list[tuple[str, str]], with_pairs: bool,
     assert actual.lengths.tolist() == [sum(row["input_mask"]) for row in expected]
     untruncated = [reference_row(text, pairs and pairs[index], 100) for index, text in enumerate(texts)]
     assert actual.longest == max(sum(row["input_mask"]) for row in untruncated)
-    assert actual.truncated == sum(sum(row["input_mask"]) > length for row in untruncated)
+    assert actual.truncated_count == sum(sum(row["input_mask"]) > length for row in untruncated)
     block = actual.columns(1, 3)
     assert all(block[name].tolist() == columns[name][1:3].tolist() for name in columns)
 
@@ -205,7 +205,7 @@ def test_windows() -> None:
 def test_other_ways_to_truncate(long_text: str, pieces: str) -> None:
     actual = featurize(examples(["abcdefgh"]), np.zeros(1), Letters(), 6, long_text=long_text)
     assert actual.input_ids.values.tolist() == [1, *(Letters.vocab[piece] for piece in pieces), 2]
-    assert (actual.truncated, actual.weights) == (1, None)
+    assert (actual.truncated_count, actual.weights) == (1, None)
 
 
 def test_empty_texts_are_warned_about(caplog: pytest.LogCaptureFixture) -> None:
