@@ -165,7 +165,8 @@ class Features:
             f"{len(self):,} windows in total. The longest row has {self.longest:,} tokens."
         )
         if self.truncated_count:
-            text += f" Of {self.truncated_count:,} rows the second text was truncated, to leave half of each window to the first."
+            rows = f"{self.truncated_count:,} rows"
+            text += f" Of {rows} the second text was truncated, to leave half of each window to the first."
         return text
 
 
