@@ -15,7 +15,7 @@ from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.checkpoints.task_metadata import TASK_FILE
 from bert_tf2.configs.choices import MULTIPLE_CHOICE, PROBLEM_TYPES, TAGGING
 from bert_tf2.configs.fields import check_has_effect
-from bert_tf2.errors import InputError, some
+from bert_tf2.errors import InputError, counted, some
 from bert_tf2.export.config import ENCODER, ExportConfig
 from bert_tf2.tasks.classification.task_description import TaskDescription as ClassificationDescription
 from bert_tf2.tasks.finetuning import best_weights
@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 
 _POOLER = "bert/pooler/"
 _MAX_SEQ_LENGTH = 128
-_MAX_WINDOW = 384
 _OF_TASK = ("version_2_with_negative", "language")
 _OF_ANSWERS = ("n_best_size", "max_answer_length", "null_score_diff_threshold")
 
@@ -104,7 +103,7 @@ class ModelSource:
             averages = checkpoints.load_averages(variables, report.prefix)
             if not averages:
                 raise InputError(f"--use_averages: {report.prefix} has no moving averages (--ema_decay).")
-            logger.info("Exporting the moving averages of %d variables.", averages)
+            logger.info("Exporting the moving averages of %s.", counted(averages, "variable"))
         elif any(name.endswith(f"/{checkpoints.AVERAGE}") for name in report.unused):
             logger.warning("%s also has moving averages; --use_averages exports them.", report.prefix)
         return list(variables.values())
@@ -125,6 +124,8 @@ def open_source(config: ExportConfig) -> ModelSource:
         best_weights.check(config.output_dir)
     elif config.output_dir:
         best_weights.log_if_better(config.output_dir, "exported")
+    else:
+        best_weights.log_if_better(config.model, "exported", "--init_checkpoint={best}")
     found = model_source.open_source(config.model, config.bert_config_file)
     output_dir = found.folder if config.output_dir else None
     vocabulary = pretrained.find_vocabulary(
@@ -178,9 +179,7 @@ def _by_head(found: model_source.Source, lower: bool) -> Description:
     positions = found.config.max_position_embeddings
     length = min(_MAX_SEQ_LENGTH, positions)
     if "cls/squad/output_weights" in found.own_names:
-        window = min(_MAX_WINDOW, positions)
-        stride, query = min(128, max(1, window // 3)), min(64, max(1, window // 6))
-        return SquadDescription(window, stride, query, do_lower_case=lower)
+        return SquadDescription.of_positions(positions, lower)
     if "output_weights" not in found.own_names:
         return EncoderDescription(length, lower)
     if found.classifier == "tagger":

@@ -393,10 +393,11 @@ def _log_header(path: str, description: TaskDescription) -> None:
 def _log(examples: Examples, kind: ProblemType, labels: Sequence[str], is_inferred: bool) -> None:
     if is_inferred:
         _log_numeric_labels(examples.path, kind, labels)
+    listed = f"{', '.join(labels[:10])}{', ...' if len(labels) > 10 else ''}"
     logger.info(
         "%s: %s, %s%s%s.",
         *(examples.path, counted(len(examples), "row"), kind, ", judging by the labels" if is_inferred else ""),
-        f", {len(labels)} labels: {', '.join(labels[:10])}{', ...' if len(labels) > 10 else ''}" if labels else "",
+        f", {counted(len(labels), 'label')}: {listed}" if labels else "",
     )
 
 

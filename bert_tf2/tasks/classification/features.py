@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import records
 from bert_tf2.configs.long_texts import TRUNCATE_TAIL, WINDOWS
-from bert_tf2.errors import InputError, counted, share
+from bert_tf2.errors import InputError, counted, inflected, share
 from bert_tf2.io import spilled
 from bert_tf2.io.progress import Progress
 from bert_tf2.io.sparse_rows import SparseRows
@@ -148,24 +148,25 @@ class Features:
 
     def truncation(self) -> str:
         """Says how many rows were truncated or split, for the log."""
-        limit = f"max_seq_length={self.max_seq_length}"
+        limit, longest = f"max_seq_length={self.max_seq_length}", counted(self.longest, "token")
         if self.window_splits is not None:
             return self._describe_windows(limit, np.diff(self.window_splits))
         if not self.truncated_count and len(self) == 1:
-            return f"The text fits into {limit}; it has {self.longest:,} tokens."
+            return f"The text fits into {limit}; it has {longest}."
         if not self.truncated_count:
-            return f"All {len(self):,} rows fit into {limit}; the longest has {self.longest:,} tokens."
-        fraction = share(self.truncated_count, len(self), "rows")
-        return f"{fraction} were truncated to {limit}; the longest had {self.longest:,} tokens."
+            return f"All {len(self):,} rows fit into {limit}; the longest has {longest}."
+        truncated, were = share(self.truncated_count, len(self), "row"), inflected(self.truncated_count, "was", "were")
+        return f"{truncated} {were} truncated to {limit}; the longest had {longest}."
 
     def _describe_windows(self, limit: str, counts: NDArray[np.int64]) -> str:
         split = int(np.count_nonzero(counts > 1))
         text = (
-            f"{share(split, len(counts), 'rows')} did not fit into {limit} and were split into "
-            f"{len(self):,} windows in total. The longest row has {self.longest:,} tokens."
+            f"{share(split, len(counts), 'row')} did not fit into {limit} and {inflected(split, 'was', 'were')} "
+            f"split into {counted(len(self), 'window')} in total. The longest row has "
+            f"{counted(self.longest, 'token')}."
         )
         if self.truncated_count:
-            rows = f"{self.truncated_count:,} rows"
+            rows = counted(self.truncated_count, "row")
             text += f" Of {rows} the second text was truncated, to leave half of each window to the first."
         return text
 

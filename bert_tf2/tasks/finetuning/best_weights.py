@@ -108,13 +108,14 @@ def check_replaceable(directory: str) -> None:
         )
 
 
-def log_if_better(directory: str, used: str, flag: str | None = None) -> None:
+def log_if_better(directory: str, used: str, selector: str = "--use_best", level: int = logging.INFO) -> None:
     """Logs that a run directory has better weights than its latest ones, if that is so, and how to use them.
 
     Args:
       directory: a run directory; any other directory is ignored.
       used: what is done with the latest weights: "exported".
-      flag: the flag that selects the best weights by naming their directory; None: `--use_best` selects them.
+      selector: what selects the best weights, with `{best}` for their directory: "--init_checkpoint={best}".
+      level: the log level.
     """
     best = directory_of(directory)
     if not (listing.is_listed(directory) and listing.is_listed(best)):
@@ -131,13 +132,14 @@ def log_if_better(directory: str, used: str, flag: str | None = None) -> None:
     value, best_value = _score_at(directory, step, metric), score.value if score else math.nan
     if metric and value == best_value:  # best/ has the first of several equal scores
         return
-    logger.info(
+    logger.log(
+        level,
         "The latest weights (%s) are %s; those in %s (%s) had the best score on the dev data: %s takes them.",
         _description(step, metric, value),
         used,
         best,
         _description(best_step, metric, best_value),
-        "--use_best" if flag is None else f"{flag}={best}",
+        selector.format(best=best),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from bert_tf2.errors import counted
 from bert_tf2.io import atomic, json_files, run_files
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 from bert_tf2.tasks.finetuning.sub_runs import run_once
@@ -49,7 +50,9 @@ def run_seeds(config: Config, run: Callable[[Config], Results | None], is_chief:
     if not seed_results:
         return None
     means, deviations = summarise(seed_results)
-    logger.info("%s", "\n".join([f"***** {len(seed_results)} seeds *****", *_lines(seed_results, means, deviations)]))
+    logger.info(
+        "%s", "\n".join([f"***** {counted(len(seed_results), 'seed')} *****", *_lines(seed_results, means, deviations)])
+    )
     if is_chief:
         path = os.path.join(config.output_dir, run_files.SEED_RESULTS)
         content = {

@@ -31,7 +31,7 @@ for command, (name, _) in _READERS.items():
         ("latin-1", "is not UTF-8; convert the text to UTF-8"),
     ):
         text = "Café noir, très bon\n" if encoding == "latin-1" else CHINESE
-        if name.endswith(".csv"):  # is read in the encoding that it shows
+        if name.endswith(".csv"):  # which is read in the encoding that is detected
             says = "but no rows"
         CASES[f"{command}: {name} in {encoding}"] = Case(command, says, {name: text.encode(encoding)})
 CASES |= {
@@ -46,18 +46,18 @@ CASES |= {
     ),
 }
 
-# --- Files that are missing, empty, directories or cut gzip ----------------------------------------------------------
+# --- Files that are missing, empty, directories or truncated gzip ----------------------------------------------------
 
-_CUT = gzip.compress(b"text,label\n" + b"w1 w2,a\n" * 1000)[:50]
-_CUT_WORDS = gzip.compress(b"w1\tO\n" * 1000)[:-1]
+_TRUNCATED = gzip.compress(b"text,label\n" + b"w1 w2,a\n" * 1000)[:50]
+_TRUNCATED_WORDS = gzip.compress(b"w1\tO\n" * 1000)[:-1]
 for command, (name, flag) in {**_READERS, "squad": ("squad.json", "train_file")}.items():
     CASES[f"{command}: no {name}"] = Case(command, "none|No such file|no file matches", flags={flag: "none.csv"})
     CASES[f"{command}: {name} is a directory"] = Case(command, "directory|folder", {name: None, f"{name}/a": "b"})
     CASES[f"{command}: {name} is empty"] = Case(command, name.replace(".", r"\.") + "|empty|no text", {name: ""})
     CASES[f"{command}: {name} is gzip, cut"] = Case(
-        command, "corrupt|truncated", {name: _CUT_WORDS if name.endswith(".conll") else _CUT}
+        command, "corrupt|truncated", {name: _TRUNCATED_WORDS if name.endswith(".conll") else _TRUNCATED}
     )
-del CASES["features: text.txt is empty"], CASES["fill: masked.txt is empty"]  # of nothing, nothing
+del CASES["features: text.txt is empty"], CASES["fill: masked.txt is empty"]  # whose output is empty, too
 
 # --- Vocabularies ----------------------------------------------------------------------------------------------------
 
@@ -191,7 +191,7 @@ for name, content, says in (
     ("a question that is a list", choices(question=["w1"]), "line 1: question"),
     ("half a character", choices(context="\ud800"), "not valid Unicode|unpaired surrogate"),
     ("no choices", choices(endings=...), "line 1 has 0 choices; there must be at least 2"),
-    ("one choice", _GOOD + choices(endings=["w4"]), "line 2 has 1 choices"),
+    ("one choice", _GOOD + choices(endings=["w4"]), "line 2 has 1 choice;"),
     ("choices that are text", choices(endings="w4 w5"), "line 1: endings"),
     ("choices that are an object", choices(endings={"a": "w4"}), "line 1: endings"),
     ("a choice that is a number", choices(endings=["w4", 5]), "the choice 5; each must be a text"),
@@ -207,7 +207,7 @@ for name, content, says in (
     ("a label that is a word", choices(label="w4"), _LABEL),
     ("a letter beyond", choices(label="C"), _LABEL),
     ("a label that is a list", choices(label=[0]), _LABEL),
-    # It is read in the encoding that it shows.
+    # It is read in the encoding that is detected.
     ("GBK", json.dumps({"context": CHINESE * 9}, ensure_ascii=False).encode("gb18030"), "has 0 choices"),
 ):
     CASES[f"choices: {name}"] = Case("choose", says, {"choices.jsonl": content})
@@ -221,7 +221,7 @@ for name, file, content, says in (
     ("RACE, no JSON", "r.txt", "{", "r.txt is not JSON"),
     ("RACE, a list", "r.txt", "[1]", "r.txt"),
     ("RACE, nested", "r.txt", DEEP, "nested too deeply"),
-    ("RACE, fewer answers", "r.txt", json.dumps({**_RACE, "answers": []}), "1 questions, 1 options and 0 answers"),
+    ("RACE, fewer answers", "r.txt", json.dumps({**_RACE, "answers": []}), "1 question, 1 option and 0 answers"),
     ("RACE, questions of text", "r.txt", json.dumps({**_RACE, "questions": "w2"}), "r.txt: questions"),
     ("RACE, options of text", "r.txt", json.dumps({**_RACE, "options": ["w3"]}), "r.txt: options"),
     ("RACE, no article", "r.txt", json.dumps({**_RACE, "article": None}), "r.txt has no article"),

@@ -1,6 +1,7 @@
 """best/: its score, the message about better weights, and the checks of --use_best."""
 
 import json
+import logging
 import math
 from pathlib import Path
 
@@ -52,8 +53,14 @@ def test_better_weights_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixt
 
 def test_flag_that_selects_the_better_weights(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    best_weights.log_if_better(training(tmp_path, 20, 10, None), "the teacher's", "--teacher")
+    best_weights.log_if_better(training(tmp_path, 20, 10, None), "the teacher's", "--teacher={best}")
     assert caplog.text.endswith(f"had the best score on the dev data: --teacher={tmp_path}/best takes them.\n")
+
+
+def test_level_of_the_message(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    directory = training(tmp_path, 20, 10, None)
+    best_weights.log_if_better(directory, "loaded", "from_pretrained({best!r})", logging.WARNING)
+    assert caplog.text.endswith(f"had the best score on the dev data: from_pretrained('{tmp_path}/best') takes them.\n")
 
 
 def test_steps_are_logged_without_a_score(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -177,9 +177,10 @@ def test_finished_training_is_not_repeated(uninterrupted: Path, data_dir: Path, 
 def test_init_checkpoint_with_a_head_uses_the_head(uninterrupted: Path, data_dir: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
     without = {"vocab_file": None, "bert_config_file": None}
-    run(
-        data_dir, **flags(data_dir, tmp_path / "a", init_checkpoint=str(uninterrupted), num_train_epochs=0.0, **without)
-    )
+    better = shutil.copytree(uninterrupted, tmp_path / "better")
+    checkpoints.save(str(better / "best"), 3, {"global_step": tf.Variable(3, dtype=tf.int64)}, keep=1)
+    run(data_dir, **flags(data_dir, tmp_path / "a", init_checkpoint=str(better), num_train_epochs=0.0, **without))
+    assert f"had the best score on the dev data: --init_checkpoint={better}/best takes them." in caplog.text
     assert "Missing there" not in caplog.text
     actual, expected = weights(checkpoints.latest(tmp_path / "a")), weights(checkpoints.latest(uninterrupted))
     np.testing.assert_array_equal(actual["output_weights"], expected["output_weights"])
@@ -199,7 +200,7 @@ def test_first_layers_of_a_deeper_checkpoint(data_dir: Path, tmp_path: Path, cap
     run(data_dir, **flags(data_dir, tmp_path / "deep/model", bert_config_file=config_file, **once))
     start = {"init_checkpoint": str(tmp_path / "deep/model"), "bert_config_file": None, "vocab_file": None}
     run(data_dir, **flags(data_dir, tmp_path / "out", num_hidden_layers=1, **start, **once))
-    assert "Not needed: 16 variables of the layers above the first 1." in caplog.text
+    assert "Not needed: 16 variables of the layers above the first layer." in caplog.text
     assert BertConfig.from_json_file(tmp_path / "out").num_hidden_layers == 1
     shallow, deep = (weights(checkpoints.latest(tmp_path / name)) for name in ("out", "deep/model"))
     encoder = [name for name in shallow if name.startswith("bert/") and name in deep]
@@ -207,7 +208,7 @@ def test_first_layers_of_a_deeper_checkpoint(data_dir: Path, tmp_path: Path, cap
     assert all(np.array_equal(shallow[name], deep[name]) for name in encoder)
     results = run(data_dir, **flags(data_dir, tmp_path / "out", do_train=False, **start))  # needs no flag
     assert results is not None
-    with pytest.raises(InputError, match=r"--num_hidden_layers=2, but .*out/bert_config\.json has 1 layers"):
+    with pytest.raises(InputError, match=r"--num_hidden_layers=2, but .*out/bert_config\.json has 1 layer;"):
         run(data_dir, **flags(data_dir, tmp_path / "out", num_hidden_layers=2, **start))
 
 

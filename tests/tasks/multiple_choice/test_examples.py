@@ -1,6 +1,7 @@
 """Questions of SWAG, HellaSwag, RACE and the user's own files; what is wrong with them."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from bert_tf2.errors import InputError
+from bert_tf2.io import spilled
 from bert_tf2.io.delimited import Form
 from bert_tf2.tasks.multiple_choice.examples import Example, read
 
@@ -105,6 +107,23 @@ def test_own_data(tmp_path: Path) -> None:
     assert [one.choices for one in read(path, with_labels=False)] == [("a", "b", "c"), ("a", "b")]
 
 
+def test_memory_does_not_grow_with_the_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 1)
+    rows = [{**OWN, "context": f"{number} {'x' * 1000}"} for number in range(5000)]
+    path = write(tmp_path / "own.jsonl", *rows)
+    tracemalloc.start()
+    try:
+        found = read(path, with_labels=True, directory=str(tmp_path))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2_000_000  # the contexts alone are 5 MB
+    assert [(one.id, one.context, one.label) for one in found] == [
+        (number, row["context"], 1) for number, row in enumerate(rows)
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["own.jsonl"]
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -112,7 +131,7 @@ def test_own_data(tmp_path: Path) -> None:
         ({"label": "C"}, "line 1 has 'C' as label of 2 choices"),
         ({"label": True}, "line 1 has True as label of 2 choices"),
         ({"label": None}, "line 1 has null as label of 2 choices"),
-        ({"endings": ["only"]}, "line 1 has 1 choices; there must be at least 2"),
+        ({"endings": ["only"]}, "line 1 has 1 choice; there must be at least 2"),
         ({"endings": ["a", 3]}, "line 1 has the choice 3; each must be a text"),
         ({"endings": ["a", " "]}, "line 1 has the choice ' '; each must be a text"),
         ({"context": 3}, "line 1: context is a whole number"),
@@ -128,7 +147,7 @@ def test_what_is_wrong_is_said(tmp_path: Path, changes: dict[str, Any], sentence
 def test_what_is_no_question(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"line 2 has 'text', 'label'; expected context and question with ending0"):
         read(write(tmp_path / "own.csv", "text,label\n", "a,b\n"), with_labels=True)
-    with pytest.raises(InputError, match=r"has 1 questions, 0 options and 1 answers; there must be as many of each"):
+    with pytest.raises(InputError, match=r"has 1 question, 0 options and 1 answer; there must be as many of each"):
         read(write(tmp_path / "a.txt", {"article": "a", "questions": ["q"], "options": []}), with_labels=True)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"empty is a directory without .txt files"):
