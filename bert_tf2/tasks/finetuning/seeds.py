@@ -50,9 +50,8 @@ def run_seeds(config: Config, run: Callable[[Config], Results | None], is_chief:
     if not seed_results:
         return None
     means, deviations = summarise(seed_results)
-    logger.info(
-        "%s", "\n".join([f"***** {counted(len(seed_results), 'seed')} *****", *_lines(seed_results, means, deviations)])
-    )
+    title = f"***** {counted(len(seed_results), 'seed')} *****"
+    logger.info("%s", "\n".join([title, *_lines(seed_results, means, deviations)]))
     if is_chief:
         path = os.path.join(config.output_dir, run_files.SEED_RESULTS)
         content = {
