@@ -39,7 +39,7 @@ _FORMATS = ("google", "huggingface")
 def load_model(kind: type[Model], path: str, options: Mapping[str, Any]) -> Model:
     """A model with the weights of a checkpoint; see `BertBase.from_pretrained`."""
     pretrained.find_bert_config(path)  # has the most helpful errors about a path
-    best_weights.say_if_better(path, "loaded", "from_pretrained({best!r})", logging.WARNING)
+    best_weights.log_if_better(path, "loaded", "from_pretrained({best!r})", logging.WARNING)
     options = dict(options)
     count = options.pop("num_hidden_layers", None)
     source = model_source.open_source(path, num_hidden_layers=count)

@@ -2,7 +2,7 @@
 
 python examples/classify_texts.py uncased_L-4_H-256_A-4/bert_model.ckpt train.csv test.csv my_model
 
-A data frame does as well: its columns go where the lists go here.
+With a pandas data frame, pass its columns in place of the lists.
 """
 
 import csv
@@ -40,12 +40,12 @@ def main(
     model.fit(tokenizer(texts, max_length=128), ids, batch_size=32, epochs=epochs)
 
     logits = model.predict(tokenizer(test_texts, max_length=128))
-    found = logits.argmax(axis=1)
+    predicted = logits.argmax(axis=1)
     confusion = np.zeros((len(labels), len(labels)), int)
-    np.add.at(confusion, (test_ids, found), 1)
+    np.add.at(confusion, (test_ids, predicted), 1)
     print("rows: label, columns: prediction", labels, confusion, sep="\n")
     model.save_pretrained(output_dir, tokenizer=tokenizer)  # format="huggingface" is for transformers
-    return float(np.mean(found == test_ids))
+    return float(np.mean(predicted == test_ids))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def vectors(encoder: BertModel, tokenizer: FullTokenizer, texts: list[str]) -> n
 def main(checkpoint: str, train_file: str, test_file: str) -> float:
     """Fits a logistic regression; returns its accuracy."""
     tokenizer, encoder = FullTokenizer.from_pretrained(checkpoint), BertModel.from_pretrained(checkpoint)
-    encoder.trainable = False  # in a Keras model around it, too, it would stay as it is
+    encoder.trainable = False  # within a larger Keras model, too, its weights would not change
     (texts, labels), (test_texts, test_labels) = read(train_file), read(test_file)
     classifier = LogisticRegression(max_iter=1000).fit(vectors(encoder, tokenizer, texts), labels)
     return float(classifier.score(vectors(encoder, tokenizer, test_texts), test_labels))

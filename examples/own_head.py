@@ -1,4 +1,4 @@
-"""A functional Keras model with a custom head on the encoder: how alike are two texts, from 0 to 1?
+"""A functional Keras model with a custom head on the encoder: how similar are two texts, from 0 to 1?
 
 python examples/own_head.py uncased_L-4_H-256_A-4/bert_model.ckpt pairs.csv my_model.keras
 
@@ -15,11 +15,11 @@ from bert_tf2 import BertModel, FullTokenizer
 
 
 def make_model(checkpoint: str) -> keras.Model:
-    """The mean of all tokens' vectors, dropout, a hidden layer, and a number."""
+    """The mean of the tokens' vectors, dropout, a hidden layer, and a score."""
     names = ("input_ids", "input_mask", "segment_ids")
     inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in names}
     encoder = BertModel.from_pretrained(checkpoint)
-    encoder.pooler.trainable = False  # it is not used here, and Keras would warn that it has no gradient
+    encoder.pooler.trainable = False  # unused here; Keras would warn that it has no gradients
     vectors = encoder(inputs).sequence_output  # [B, S, H]
     mean = keras.layers.GlobalAveragePooling1D()(vectors, mask=inputs["input_mask"])  # [B, H]
     hidden = keras.layers.Dense(32, "relu")(keras.layers.Dropout(0.1)(mean))

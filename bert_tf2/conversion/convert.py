@@ -45,7 +45,7 @@ def convert(config: ConversionConfig) -> None:
     if config.use_best:
         best_weights.check(config.init_checkpoint)
     else:
-        best_weights.say_if_better(config.init_checkpoint, "converted")
+        best_weights.log_if_better(config.init_checkpoint, "converted")
     source = model_source.open_source(config.model, config.bert_config_file, config.num_hidden_layers)
     target = config.output_format or _default_format(source, config)
     allowed = _allowed_names(source, config.allow_unused)

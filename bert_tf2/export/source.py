@@ -123,9 +123,9 @@ def open_source(config: ExportConfig) -> ModelSource:
     if config.output_dir and config.use_best:
         best_weights.check(config.output_dir)
     elif config.output_dir:
-        best_weights.say_if_better(config.output_dir, "exported")
+        best_weights.log_if_better(config.output_dir, "exported")
     else:
-        best_weights.say_if_better(config.model, "exported", "--init_checkpoint={best}")
+        best_weights.log_if_better(config.model, "exported", "--init_checkpoint={best}")
     source = model_source.open_source(config.model, config.bert_config_file)
     output_dir = source.directory if config.output_dir else None
     vocabulary = pretrained.find_vocabulary(

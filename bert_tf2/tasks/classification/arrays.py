@@ -1,4 +1,4 @@
-"""Rows as model inputs.
+"""Rows as arrays of model inputs.
 
 Shapes: `N` rows, or windows of rows.
 """
@@ -10,7 +10,7 @@ from bert_tf2.tasks.classification.features import Features
 
 
 def arrays_of(features: Features, directory: str | None = None) -> ExampleArrays:
-    """The N rows of features as arrays, from which batches are made.
+    """The N rows of features as arrays, to be batched.
 
     Args:
       features: the features of a file.

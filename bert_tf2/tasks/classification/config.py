@@ -22,7 +22,7 @@ from bert_tf2.tasks.finetuning.config import (
 class DataConfig(TableForm):
     """The flags about data, including those of `TableForm`.
 
-    None means that the flag is omitted: then the value of the training run applies, or the default in the flag's help.
+    None means that the flag is omitted; the value of the training run applies then, or the default in the flag's help.
 
     Attributes:
       output_dir: the model's directory, which holds the settings of the training run.
@@ -30,7 +30,7 @@ class DataConfig(TableForm):
       do_lower_case: whether to lower-case the text and strip accents; default true.
 
     Raises:
-      InputError: flags exclude each other.
+      InputError: two flags exclude each other.
     """
 
     output_dir: str
@@ -152,18 +152,18 @@ class DataConfig(TableForm):
     @property
     def files(self) -> dict[str, str]:
         """Flag and value of each flag that names custom data."""
-        return self._given("train_file", "dev_file", "predict_file", "text")
+        return self._set_flags("train_file", "dev_file", "predict_file", "text")
 
     @property
     def for_own_data(self) -> dict[str, Any]:
-        """Flag and value of each flag that is meaningless for the tasks of GLUE."""
-        return self.files | self._given(
+        """Flag and value of each flag that has no meaning for the tasks of GLUE."""
+        return self.files | self._set_flags(
             *("validation_split", "text_column", "text_pair_column", "label_column", "label_columns"),
             *("id_column", "header"),
             *("delimiter", "encoding", "labels_file", "label_separator", "problem_type", "threshold"),
         )
 
-    def _given(self, *names: str) -> dict[str, Any]:
+    def _set_flags(self, *names: str) -> dict[str, Any]:
         values = {f"--{name}": getattr(self, name) for name in names}
         return {flag: value for flag, value in values.items() if value is not None}
 
@@ -210,7 +210,7 @@ class ClassificationConfig(FinetuningConfig, DataConfig, MinConfidence):
     )
 
     def __post_init__(self) -> None:
-        if self.text is not None:  # it is given in order to be predicted
+        if self.text is not None:  # its only use
             object.__setattr__(self, "do_predict", True)
         FinetuningConfig.__post_init__(self)
         check_class_weights(self)

@@ -1,4 +1,4 @@
-"""The task and its rows: a GLUE task in its directory, or custom files.
+"""A task and its rows: a GLUE task in its directory, or custom files.
 
 data = open_data(DataConfig(output_dir="model", train_file="train.csv"), training=True)
 data.description, data.examples("train")
@@ -47,70 +47,69 @@ class Data:
     """A task and its rows.
 
     Attributes:
-      description: of the task; `save(output_dir)` belongs before the training.
-      task: where it is one of GLUE.
-      train_file: rows to learn, of custom data.
-      train: its rows where they have been read.
-      folder: the model's, whose `task.json` says what no flag says.
-      asked: names of the flags that say where data is.
-      knows_header: whether a flag says if files have a header; else it is as in the training.
-      form: what flags say of how files are written.
-      split: which rows of `train_file` are held out to evaluate with; None where there is another file of them.
-      held_out: these rows where they have been read.
-      predict_file: what flags ask to predict; it is not remembered where it is standard input.
+      description: the description of the task.
+      task: the GLUE task; None for custom data.
+      train_file: the training file of custom data.
+      train: its rows, if they have been read.
+      model_dir: the model's directory, which holds the settings of the training run.
+      path_flags: names of the flags in `_PATHS` that are set; other paths are those of the training run.
+      has_header_flag: whether the flag `header` is set; else the training run decides whether files have a header.
+      form: delimiter and encoding of files, as far as flags set them.
+      split: the rows of `train_file` that are held out for evaluation; None: there are none.
+      held_out: these rows, if they have been read.
+      predict_file: the file that the flag names, which may be standard input; None: that of the training run.
       unlabeled_files: files of rows that are learned from a teacher alone.
-      given: a text to predict, or a pair, where a flag has it.
+      texts: the text to predict, or the two texts of a pair, if flags have them.
     """
 
     description: TaskDescription
     task: GlueTask | None = None
     train_file: str | None = None
     train: Examples | None = None
-    folder: str = ""
-    asked: tuple[str, ...] = _PATHS
-    knows_header: bool = False
+    model_dir: str = ""
+    path_flags: tuple[str, ...] = _PATHS
+    has_header_flag: bool = False
     form: Form | None = None
     split: ValidationSplit | None = None
     held_out: Examples | None = None
     predict_file: str | None = None
     unlabeled_files: tuple[str, ...] = ()
-    given: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names for `metrics.evaluate`."""
+        """Names of the metrics, for `metrics.evaluate`."""
         return self.task.metrics if self.task else DEFAULT_METRICS[self.description.problem_type]
 
     def examples(self, split: Split) -> Examples:
-        """The rows to train, to evaluate ("dev") or to predict ("test"), the last without labels.
+        """The rows to train with, to evaluate ("dev") or to predict ("test"), the last without labels.
 
         Raises:
-          InputError: they cannot be read, or nobody said where they are.
+          InputError: they cannot be read, or no flag says where they are.
         """
-        wanted, directory = self.description, directory_for_spilling(self.folder)
-        if split == "test" and self.given:
-            texts = [[text] for text in self.given]
+        description, directory = self.description, directory_for_spilling(self.model_dir)
+        if split == "test" and self.texts:
+            texts = [[text] for text in self.texts]
             return Examples("--text", [1], [0], texts[0], texts[1] if len(texts) > 1 else None, None)
         if self.task:
-            self._check_asked("data_dir", wanted.data_dir)
-            return glue.read(self.task, str(wanted.data_dir), split, directory)
+            self._check_may_read("data_dir", description.data_dir)
+            return glue.read(self.task, str(description.data_dir), split, directory)
         if split == "train" and self.train:
             return self.train
-        if split == "dev" and self.split and wanted.dev_file is None:
+        if split == "dev" and self.split and description.dev_file is None:
             return self.held_out or self._read_held_out(self.split)
-        path = {"train": self.train_file, "dev": wanted.dev_file, "test": self.predict_file or wanted.predict_file}[
-            split
-        ]
+        predict_file = self.predict_file or description.predict_file
+        path = {"train": self.train_file, "dev": description.dev_file, "test": predict_file}[split]
         if path is None:
             raise InputError(f"{_FLAGS[split]} is missing; which rows?")
         if split != "train":
-            self._check_asked(_FLAGS[split].removeprefix("--"), path)
+            self._check_may_read(_FLAGS[split].removeprefix("--"), path)
         return self._read(path, split)
 
     def unlabeled(self) -> list[Examples]:
         """The rows of each file of unlabeled rows.
 
-        For a GLUE task, columns have the names, or numbers, that they have in its test file.
+        For a GLUE task, the columns have the names or numbers that they have in its test file.
 
         Raises:
           InputError: they cannot be read.
@@ -123,64 +122,63 @@ class Data:
         reader = dataclasses.replace(self, description=dataclasses.replace(self.description, **columns))
         return [reader._read(path, "test") for path in self.unlabeled_files]
 
-    def save(self, folder: str) -> None:
-        """Writes what evaluation and prediction need: `task.json`, `labels.txt`, `validation_split.json`.
+    def save(self, directory: str) -> None:
+        """Writes the files that evaluation and prediction need: `task.json`, `labels.txt`, `validation_split.json`.
 
         Raises:
           OSError: they cannot be written.
         """
-        self.description.save(folder)
+        self.description.save(directory)
         if self.split:
-            self.split.save(folder)
+            self.split.save(directory)
 
     def _read(self, path: str, split: Split) -> Examples:
-        wanted, directory = self.description, directory_for_spilling(self.folder)
-        asks = not self.knows_header and split != "train"
+        is_assumed = not self.has_header_flag and split != "train"
         examples = read_own(
-            *(path, wanted),
+            *(path, self.description),
             with_labels=split != "test",
-            asks_about_header=asks,
-            directory=directory,
-            given=self.form,
+            checks_first_row=is_assumed,
+            directory=directory_for_spilling(self.model_dir),
+            form=self.form,
         )
-        if asks:
-            _say_header(path, wanted)
+        if is_assumed:
+            _log_header(path, self.description)
         return examples
 
     def _read_held_out(self, split: ValidationSplit) -> Examples:
         path = self.train_file
         if path is None:
             path = split.train_file
-            check_may_read(self.folder, "train_file", path)
+            check_may_read(self.model_dir, "train_file", path)
         return split.divide(self._read(path, "dev"))[1]
 
-    def _check_asked(self, name: str, path: str | None) -> None:
-        if path is not None and name not in self.asked:
-            check_may_read(self.folder, name, path)
+    def _check_may_read(self, name: str, path: str | None) -> None:
+        if path is not None and name not in self.path_flags:
+            check_may_read(self.model_dir, name, path)
 
     def labels(self, examples: Examples) -> NDArray[Any] | SparseRows:
         """The labels of rows as numbers; see `labels.encode`."""
-        wanted = self.description
-        return label_lists.encode(examples, wanted.problem_type, wanted.labels, wanted.label_separator)
+        task = self.description
+        return label_lists.encode(examples, task.problem_type, task.labels, task.label_separator)
 
 
 def open_data(
-    config: DataConfig, training: bool, overwrite: bool = False, of_checkpoint: TaskDescription | None = None
+    config: DataConfig, training: bool, overwrite: bool = False, checkpoint_task: TaskDescription | None = None
 ) -> Data:
-    """Determines the task.
+    """Determines the task, and reads the training file of custom data.
 
     Args:
       config: the flags.
-      training: whether there will be training: then a custom task is described by its training data, else by the
-        `task.json` of `output_dir`.
-      overwrite: whether `output_dir` will be emptied: what it holds does not matter.
-      of_checkpoint: the task of the classifier that is used as it is, if `output_dir` has no `task.json`.
+      training: whether the model is going to be trained: a custom task is then described by its training data, else by
+        the `task.json` of `output_dir`.
+      overwrite: whether `output_dir` is going to be emptied, so that its content is ignored.
+      checkpoint_task: the task of `--init_checkpoint`, if the model is not trained and `output_dir` has no `task.json`.
 
     Raises:
-      InputError: nobody says which task it is, it is not that of `output_dir`, or the data cannot be read.
+      InputError: it is unknown which task it is, it is not that of `output_dir`, or the data cannot be read.
     """
     saved = None if overwrite else TaskDescription.load(config.output_dir)
-    known = saved or of_checkpoint
+    known = saved or checkpoint_task
     name = config.task_name or (known.name if known else None)
     if name is None and not config.files:
         raise InputError(
@@ -188,16 +186,16 @@ def open_data(
             f"an --output_dir that holds the {TASK_FILE} of a training."
         )
     if config.files or (known and name == known.name and not glue.is_known(known.name)):
-        data = _learned_from(config, saved) if training else _remembered(config, known)
+        data = _open_for_training(config, saved) if training else _open_trained(config, known)
     else:
-        data = _glue(config, saved, str(name))
+        data = _open_glue(config, saved, str(name))
     kind = data.description.problem_type
     needed = f"is for several labels a row (--problem_type=multi_label), but this task is {kind}; omit it"
     check_has_effect(config, ("threshold", "label_separator"), kind == "multi_label", needed)
     is_divided = data.description.long_text == WINDOWS
     check_has_effect(config, ("window_pooling",), is_divided, "is for --long_text=windows; give both or omit it")
-    texts, unlabeled = _given_texts(config, data.description), _unlabeled_files(config.unlabeled_file)
-    data = dataclasses.replace(data, predict_file=config.predict_file, unlabeled_files=unlabeled, given=texts)
+    texts, unlabeled = _texts(config, data.description), _unlabeled_files(config.unlabeled_file)
+    data = dataclasses.replace(data, predict_file=config.predict_file, unlabeled_files=unlabeled, texts=texts)
     predicted = data.predict_file or data.description.predict_file
     paths = [path for path in (data.train_file, data.description.dev_file, predicted, *unlabeled) if path]
     kinds = {kind_of(path) for path in paths}
@@ -207,26 +205,29 @@ def open_data(
         config.check_form(kinds, ("csv", "tsv", "json lines", "json", "text"), "is for text files; omit it")
     if saved:
         data.description.check_same_model(saved, config.output_dir)
-    asked = tuple(name for name in _PATHS if getattr(config, name) is not None)
     return dataclasses.replace(
-        data, folder=config.output_dir, asked=asked, knows_header=config.header is not None, form=config.form
+        data,
+        model_dir=config.output_dir,
+        path_flags=tuple(name for name in _PATHS if getattr(config, name) is not None),
+        has_header_flag=config.header is not None,
+        form=config.form,
     )
 
 
-def _glue(config: DataConfig, saved: TaskDescription | None, name: str) -> Data:
+def _open_glue(config: DataConfig, saved: TaskDescription | None, name: str) -> Data:
     task = glue.task_named(name)
     if config.for_own_data:
         flag = next(iter(config.for_own_data))
         raise InputError(f"{flag} has no effect on the task {task.name}, which is read as GLUE has it; omit it.")
-    given = _given(config, saved, *_LENGTHS, "do_lower_case", "data_dir")
-    if "data_dir" not in given:
+    fields = _fields(config, saved, *_LENGTHS, "do_lower_case", "data_dir")
+    if "data_dir" not in fields:
         raise InputError(f"--task_name={task.name} needs --data_dir, the directory of its files.")
-    return Data(TaskDescription(task.trained_as, task.problem_type, task.labels, **given), task)
+    return Data(TaskDescription(task.trained_as, task.problem_type, task.labels, **fields), task)
 
 
-def _given(config: DataConfig, saved: TaskDescription | None, *names: str) -> dict[str, Any]:
-    """Flags that were given, now or at the training, as fields of `TaskDescription`."""
-    given = {}
+def _fields(config: DataConfig, saved: TaskDescription | None, *names: str) -> dict[str, Any]:
+    """Fields of `TaskDescription` from flags, else from the training run; those that neither sets are omitted."""
+    fields = {}
     for name in names:
         value = getattr(config, name)
         if value is None:
@@ -236,23 +237,23 @@ def _given(config: DataConfig, saved: TaskDescription | None, *names: str) -> di
         elif name in _PATHS:
             value = file_system.absolute(value)
         if value is not None:
-            given[name] = value
-    return given
+            fields[name] = value
+    return fields
 
 
-def _unlabeled_files(given: str | None) -> tuple[str, ...]:
-    """The files that `--unlabeled_file` names; or a single sheet of a workbook."""
-    if given is None:
+def _unlabeled_files(pattern: str | None) -> tuple[str, ...]:
+    """The files that `--unlabeled_file` names, or the sheet of a workbook."""
+    if pattern is None:
         return ()
-    workbook = Workbook.of(given)
-    return (given,) if workbook and workbook.sheet else tuple(files.expand(given, "--unlabeled_file"))
+    workbook = Workbook.of(pattern)
+    return (pattern,) if workbook and workbook.sheet else tuple(files.expand(pattern, "--unlabeled_file"))
 
 
-def _given_texts(config: DataConfig, description: TaskDescription) -> tuple[str, ...]:
-    """`--text` and perhaps `--text_pair`.
+def _texts(config: DataConfig, description: TaskDescription) -> tuple[str, ...]:
+    """The values of `--text` and `--text_pair`, if they are set.
 
     Raises:
-      InputError: the model is for pairs and there is one text, or the other way round.
+      InputError: the model is for pairs and there is one text, or vice versa.
     """
     if config.text is None:
         return ()
@@ -269,8 +270,8 @@ def _given_texts(config: DataConfig, description: TaskDescription) -> tuple[str,
 # --- Custom data -----------------------------------------------------------------------------------------------
 
 
-def _remembered(config: DataConfig, saved: TaskDescription | None) -> Data:
-    """For evaluation and prediction."""
+def _open_trained(config: DataConfig, saved: TaskDescription | None) -> Data:
+    """Custom data to evaluate or predict; the task is that of the trained model."""
     kind, labels = (saved.problem_type, saved.labels) if saved else ("single_label", ())
     if saved is None and config.labels_file is None and config.problem_type != "regression":
         raise InputError(
@@ -286,29 +287,29 @@ def _remembered(config: DataConfig, saved: TaskDescription | None) -> Data:
             f"--validation_split={config.validation_split:g}: the training of {config.output_dir} held out "
             f"{'no rows' if split is None else f'a fraction of {split.fraction:g}'}; give --dev_file, or omit the flag."
         )
-    description = TaskDescription(name, config.problem_type or kind, labels, **_own_fields(config, saved))
+    description = TaskDescription(name, config.problem_type or kind, labels, **_custom_fields(config, saved))
     return Data(description, train_file=config.train_file, split=split)
 
 
-def _learned_from(config: DataConfig, saved: TaskDescription | None) -> Data:
-    """For training: problem type and labels come from the training data, unless they are given."""
+def _open_for_training(config: DataConfig, saved: TaskDescription | None) -> Data:
+    """Custom data to train with; problem type and labels are inferred from it, unless flags set them."""
     if config.train_file is None:
         raise InputError(f"{_FLAGS['train']} is missing; which rows?")
-    own = saved if saved and not glue.is_known(saved.name) else None
-    fields = _own_fields(config, own)
-    name = config.task_name or (own.name if own else _NO_NAME)
-    description = TaskDescription(name, "regression", (), **fields)  # for its columns; the rest is not known yet
-    asks = config.header is None and own is None
+    custom = saved if saved and not glue.is_known(saved.name) else None
+    fields = _custom_fields(config, custom)
+    name = config.task_name or (custom.name if custom else _NO_NAME)
+    # Only the columns are known yet; problem type and labels are replaced below.
+    description = TaskDescription(name, "regression", (), **fields)
     columns = (config.label_column, config.label_columns, config.label_separator)
-    if own is None and columns == (None, None, None) and config.problem_type != "regression":
+    if custom is None and columns == (None, None, None) and config.problem_type != "regression":
         description = _with_label_columns(config.train_file, description, config.form)
     directory = directory_for_spilling(config.output_dir)
     examples = read_own(
         *(config.train_file, description),
         with_labels=True,
-        asks_about_header=asks,
+        checks_first_row=config.header is None and custom is None,
         directory=directory,
-        given=config.form,
+        form=config.form,
     )
     kind = config.problem_type or (
         label_lists.infer_problem_type(examples, config.label_separator)
@@ -320,7 +321,7 @@ def _learned_from(config: DataConfig, saved: TaskDescription | None) -> Data:
         labels = read_labels(config.labels_file)
     else:
         labels = label_lists.infer_labels(examples, kind, description.label_separator)
-    _log(examples, kind, labels, told=config.problem_type is None)
+    _log(examples, kind, labels, is_inferred=config.problem_type is None)
     description = dataclasses.replace(description, problem_type=kind, labels=labels)
     data = Data(description, train_file=config.train_file, train=examples)
     data = dataclasses.replace(data, split=_split(config, data, examples, saved is not None))
@@ -331,25 +332,25 @@ def _learned_from(config: DataConfig, saved: TaskDescription | None) -> Data:
 
 
 def _with_label_columns(path: str, description: TaskDescription, form: Form) -> TaskDescription:
-    """The description with columns of 0 and 1 as labels, where a file has them and no column of labels."""
-    found = find_label_columns(path, description, form)
-    if not found:
+    """The description with columns of 0 and 1 as labels, if the file has such columns and no label column."""
+    names = find_label_columns(path, description, form)
+    if not names:
         return description
     logger.info(
         "%s: there is no column %r, so the columns of 0 and 1 are taken as labels: %s. If they are not, "
         "--label_column names the column of the labels, or --label_columns others.",
-        *(path, description.label_column, some(found, MOST_NAMED)),
+        *(path, description.label_column, some(names, MOST_NAMED)),
     )
-    return dataclasses.replace(description, label_column=None, label_columns=join_columns(found))
+    return dataclasses.replace(description, label_column=None, label_columns=join_columns(names))
 
 
 def _split(config: DataConfig, data: Data, examples: Examples, has_trained: bool) -> ValidationSplit | None:
-    """Which rows are held out: as in the run of `output_dir`, or according to the flag."""
-    fraction, folder = config.validation_split, config.output_dir
-    split = ValidationSplit.load(folder) if has_trained else None
+    """The rows to hold out: those of the run in `output_dir`, else according to the flag; None: there are none."""
+    fraction, output_dir = config.validation_split, config.output_dir
+    split = ValidationSplit.load(output_dir) if has_trained else None
     if has_trained and fraction != (split and split.fraction) and (fraction is not None or config.dev_file):
         raise InputError(
-            f"The training of {folder} has "
+            f"The training of {output_dir} has "
             f"{f'held out a fraction of {split.fraction:g}' if split else 'learned all rows'}; "
             f"{'omit --validation_split and --dev_file' if split else 'omit --validation_split'}, or give "
             "--overwrite_output_dir to start over."
@@ -360,10 +361,10 @@ def _split(config: DataConfig, data: Data, examples: Examples, has_trained: bool
     return ValidationSplit.of(examples, fraction, np.asarray(data.labels(examples)) if is_single else None)
 
 
-def _own_fields(config: DataConfig, saved: TaskDescription | None) -> dict[str, Any]:
-    """The fields of `TaskDescription` that do not depend on the labels."""
+def _custom_fields(config: DataConfig, saved: TaskDescription | None) -> dict[str, Any]:
+    """The fields of the `TaskDescription` of custom data that do not depend on the labels."""
     columns = {"text_column": "text", "label_column": "label"}
-    columns |= _given(config, saved, "text_column", "text_pair_column", "label_column", "label_columns", "id_column")
+    columns |= _fields(config, saved, "text_column", "text_pair_column", "label_column", "label_columns", "id_column")
     if config.label_column is None and "label_columns" in columns:
         del columns["label_column"]
     else:
@@ -375,11 +376,11 @@ def _own_fields(config: DataConfig, saved: TaskDescription | None) -> dict[str, 
     if config.header is not None:
         fields["header"] = config.header
     others = ("label_separator", "threshold", "do_lower_case", "dev_file", "predict_file")
-    return fields | _given(config, saved, *_LENGTHS, *others)
+    return fields | _fields(config, saved, *_LENGTHS, *others)
 
 
-def _say_header(path: str, description: TaskDescription) -> None:
-    """Logs what the first line is taken for, where columns by number leave that open."""
+def _log_header(path: str, description: TaskDescription) -> None:
+    """Logs whether the first line is taken as a header, if columns given by number leave that open."""
     columns = (description.text_column, *description.columns_of_labels)
     if kind_of(path) not in _WITH_HEADER or not all(is_number(str(column)) for column in columns):
         return
@@ -389,27 +390,23 @@ def _say_header(path: str, description: TaskDescription) -> None:
     )
 
 
-def _log(examples: Examples, kind: ProblemType, labels: Sequence[str], told: bool) -> None:
-    if told:
-        _say_numbers(examples.path, kind, labels)
+def _log(examples: Examples, kind: ProblemType, labels: Sequence[str], is_inferred: bool) -> None:
+    if is_inferred:
+        _log_numeric_labels(examples.path, kind, labels)
     listed = f"{', '.join(labels[:10])}{', ...' if len(labels) > 10 else ''}"
     logger.info(
         "%s: %s, %s%s%s.",
-        *(examples.path, counted(len(examples), "row"), kind, ", judging by the labels" if told else ""),
+        *(examples.path, counted(len(examples), "row"), kind, ", judging by the labels" if is_inferred else ""),
         f", {counted(len(labels), 'label')}: {listed}" if labels else "",
     )
 
 
-def _say_numbers(path: str, kind: ProblemType, labels: Sequence[str]) -> None:
+def _log_numeric_labels(path: str, kind: ProblemType, labels: Sequence[str]) -> None:
     """Logs how numeric labels were interpreted, and how to change that."""
     if kind == "regression":
         what, other, flag = "amounts, as not all are whole numbers", "classes", "single_label"
     elif kind == "single_label" and len(labels) > 2 and label_lists.are_numbers(labels):
-        what, other, flag = (
-            f"{len(labels)} classes",
-            "ratings or amounts",
-            "regression",
-        )
+        what, other, flag = f"{len(labels)} classes", "ratings or amounts", "regression"
     else:
         return
     logger.info("%s: the labels are numbers, taken as %s. If they are %s: --problem_type=%s.", path, what, other, flag)

@@ -1,4 +1,4 @@
-"""An evaluation, and what it comes to for each row: right or wrong, confidence, loss.
+"""An evaluation, and scores of each row: whether the prediction is right, its confidence, the loss.
 
 Shapes: `N` rows, `L` labels.
 """
@@ -22,14 +22,14 @@ from bert_tf2.tasks.classification.task_description import TaskDescription
 
 @dataclasses.dataclass(frozen=True)
 class Evaluated:
-    """An evaluation: the rows and the outputs of the model.
+    """An evaluation: the rows and the model's outputs.
 
     Attributes:
-      description: of the task.
-      examples: N rows.
-      labels: theirs, from `labels.encode`.
-      features: of the rows.
-      logits: float32 [N, L].
+      description: the description of the task.
+      examples: the N rows.
+      labels: their labels, from `labels.encode`.
+      features: their features.
+      logits: the model's outputs, float32 [N, L].
     """
 
     description: TaskDescription
@@ -40,15 +40,15 @@ class Evaluated:
 
     @functools.cached_property
     def scores(self) -> "RowScores":
-        """Of each row."""
+        """The scores of each row."""
         return RowScores.of(self.description, self.labels, self.logits)
 
     def probabilities(self, begin: int, end: int) -> NDArray[np.float32]:
-        """Of rows `begin` to `end`; see `metrics.probabilities`."""
+        """The probabilities of rows `begin` to `end`, float32 [rows, L]; see `metrics.probabilities`."""
         return Probabilities(self.logits, self.description.problem_type)[begin:end]
 
-    def decided(self, begin: int, end: int) -> NDArray[Any]:
-        """What is predicted of these rows; see `metrics.predictions`."""
+    def predictions(self, begin: int, end: int) -> NDArray[Any]:
+        """The predictions for rows `begin` to `end`; see `metrics.predictions`."""
         description = self.description
         return metrics.predictions(self.probabilities(begin, end), description.problem_type, description.threshold)
 
@@ -58,11 +58,11 @@ class RowScores:
     """Scores of N rows.
 
     Attributes:
-      predicted: int32 [N], the predicted label; for several labels int32 [N], how many are predicted; for regression
-        float32 [N], the value.
-      is_right: bool [N], whether the label, or each of the labels, is right; False for regression.
-      confidences: float32 [N], the probability of the predicted label; for several labels, that of the decision, for or
-        against a label, that is least certain; NaN for regression.
+      predicted: the predicted label, int32 [N]; for several labels the number of predicted labels, int32 [N]; for
+        regression the predicted value, float32 [N].
+      is_right: bool [N], whether the label, or every one of several labels, is right; False for regression.
+      confidences: float32 [N], the probability of the predicted label; for several labels, that of the least certain
+        decision for or against a label; NaN for regression.
       losses: float32 [N], see `row_losses`.
     """
 
@@ -75,31 +75,33 @@ class RowScores:
     def of(
         cls, description: TaskDescription, labels: NDArray[Any] | SparseRows, logits: NDArray[np.float32]
     ) -> "RowScores":
-        """Of an evaluation.
+        """Scores all rows of an evaluation.
 
         Args:
-          description: of the task.
-          labels: see `labels.encode`.
-          logits: float32 [N, L].
+          description: the description of the task.
+          labels: the labels, from `labels.encode`.
+          logits: the model's outputs, float32 [N, L].
         """
-        parts = [
+        blocks = [
             block_scores(description, labels[begin:end], logits[begin:end]) for begin, end in row_ranges(*logits.shape)
         ]
-        columns = (np.concatenate([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(cls))
+        columns = (
+            np.concatenate([getattr(block, field.name) for block in blocks]) for field in dataclasses.fields(cls)
+        )
         return cls(*columns)
 
 
 def block_scores(description: TaskDescription, labels: NDArray[Any], logits: NDArray[np.float32]) -> RowScores:
-    """The scores of some rows; see `RowScores.of`."""
+    """Scores a block of rows; see `RowScores.of`."""
     kind = description.problem_type
     probabilities = Probabilities(logits, kind)[:]
-    decided = metrics.predictions(probabilities, kind, description.threshold)
+    predicted = metrics.predictions(probabilities, kind, description.threshold)
     losses = row_losses(logits, labels, kind).astype(np.float32)
     if kind == "regression":
-        return RowScores(decided, np.zeros(len(logits), bool), np.full(len(logits), np.nan, np.float32), losses)
+        return RowScores(predicted, np.zeros(len(logits), bool), np.full(len(logits), np.nan, np.float32), losses)
     if kind == "single_label":
         confidences = probabilities.max(axis=1, initial=0.0)
-        return RowScores(decided.astype(np.int32), decided == labels, confidences, losses)
-    sure = np.where(decided, probabilities, 1 - probabilities).min(axis=1)
-    is_right = (decided == (labels != 0)).all(axis=1)
-    return RowScores(decided.sum(axis=1).astype(np.int32), is_right, sure, losses)
+        return RowScores(predicted.astype(np.int32), predicted == labels, confidences, losses)
+    confidences = np.where(predicted, probabilities, 1 - probabilities).min(axis=1)
+    is_right = (predicted == (labels != 0)).all(axis=1)
+    return RowScores(predicted.sum(axis=1).astype(np.int32), is_right, confidences, losses)

@@ -14,26 +14,26 @@ from bert_tf2.io.spilled import SpilledSequence, SpilledTexts
 Item = TypeVar("Item")
 
 RawLabel = str | tuple[str, ...]
-"""A label as the file has it; a tuple where the file has a list."""
+"""A label as in the file; a tuple if it is a list there."""
 
 Truth = str | tuple[str, ...] | float | None
-"""The truth of a row to predict: one of the model's labels, several, or a value; None if unknown."""
+"""The true label, labels or value of a row to predict; None if unknown."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Rows of one file, column by column.
+    """The rows of a file, by column.
 
     Attributes:
-      path: the file.
-      lines: the line that each row begins on, from 1.
-      ids: what each row is called.
-      texts: the text, or the first of two.
-      pairs: the second texts; None where there is one text a row.
-      labels: None where the file is read without them.
-      unit: what `lines` numbers: "line", or "row" where a file has no lines.
-      label_names: of labels in columns of their own, the names of all; None where labels stand in one column.
-      truths: the labels of a file to predict, if it has any; `labels` is None then.
+      path: the path of the file.
+      lines: the line on which each row begins, from 1.
+      ids: the id of each row.
+      texts: the text of each row, or the first of two.
+      pairs: the second texts; None if rows have a single text.
+      labels: the label of each row; None if the file is read without labels.
+      unit: the unit of `lines`: "line", or "row" if the file does not consist of lines.
+      label_names: the names of all labels, if each has its own column; None if there is one label column.
+      truths: the labels in a file to predict, if it has any; `labels` is None then.
     """
 
     path: str
@@ -49,29 +49,29 @@ class Examples:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def place(self, row: int) -> str:
-        """Where a row stands, for errors: `train.csv, line 7`."""
+    def location(self, row: int) -> str:
+        """The location of a row, for errors: `train.csv, line 7`."""
         return f"{self.path}, {self.unit} {self.lines[row]}"
 
     def take(self, rows: NDArray[np.int64]) -> "Examples":
-        """Some of the rows.
+        """Selects rows.
 
         Args:
-          rows: their numbers, from 0, ascending.
+          rows: their indices, ascending.
         """
         return dataclasses.replace(
             self,
-            lines=_Taken(self.lines, rows),
-            ids=_Taken(self.ids, rows),
-            texts=_Taken(self.texts, rows),
-            pairs=None if self.pairs is None else _Taken(self.pairs, rows),
-            labels=None if self.labels is None else _Taken(self.labels, rows),
-            truths=None if self.truths is None else _Taken(self.truths, rows),
+            lines=_Selected(self.lines, rows),
+            ids=_Selected(self.ids, rows),
+            texts=_Selected(self.texts, rows),
+            pairs=None if self.pairs is None else _Selected(self.pairs, rows),
+            labels=None if self.labels is None else _Selected(self.labels, rows),
+            truths=None if self.truths is None else _Selected(self.truths, rows),
         )
 
 
-class _Taken(Sequence[Item], Generic[Item]):
-    """Some of the items of a sequence, in its order; what is in a file stays there."""
+class _Selected(Sequence[Item], Generic[Item]):
+    """Selected items of a sequence, in order; items in a file are read when they are accessed."""
 
     def __init__(self, items: Sequence[Item], rows: NDArray[np.int64]) -> None:
         self._items, self._rows = items, rows
@@ -91,19 +91,19 @@ class _Taken(Sequence[Item], Generic[Item]):
         return self._items[int(self._rows[index])]
 
     def __iter__(self) -> Iterator[Item]:
-        is_taken = np.zeros(len(self._items), bool)
-        is_taken[self._rows] = True
-        return itertools.compress(self._items, is_taken.tolist())
+        is_selected = np.zeros(len(self._items), bool)
+        is_selected[self._rows] = True
+        return itertools.compress(self._items, is_selected.tolist())
 
 
 class Collected:
-    """Examples to which blocks of rows are added; large data is kept in files (`spilled`).
+    """Collects blocks of rows; data that exceeds memory is stored in files (`spilled`).
 
     Args:
-      path: the file that is read.
-      directory: for what is large; None: the system's directory for temporary files.
-      pairs: whether there are second texts.
-      labels: whether there are labels.
+      path: the path of the file that is read.
+      directory: for data that exceeds memory; None: the system's directory for temporary files.
+      pairs: whether rows have a second text.
+      labels: whether rows have labels.
       unit: see `Examples`.
     """
 
@@ -121,7 +121,7 @@ class Collected:
         pairs: Sequence[str] | None = None,
         labels: Sequence[RawLabel] | None = None,
     ) -> None:
-        """Adds rows, column by column as `Examples` has them.
+        """Adds rows, given as columns like those of `Examples`.
 
         Raises:
           OSError: a file cannot be written.
@@ -137,5 +137,5 @@ class Collected:
         return len(self._lines)
 
     def finish(self, ids: Sequence[str | int]) -> Examples:
-        """All rows, with the id of each."""
+        """All rows, with the given ids."""
         return Examples(self._path, self._lines, ids, self._texts, self._pairs, self._labels, self._unit)

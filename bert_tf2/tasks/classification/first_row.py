@@ -1,4 +1,4 @@
-"""Detects a header where columns are given by number: a first row unlike all others looks like one."""
+"""Detects a likely header in a file whose columns are given by number: a first row that is unlike all others."""
 
 import re
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from bert_tf2.io.tables import Block, Table
 from bert_tf2.tasks.classification import labels as label_lists
 from bert_tf2.tasks.classification.task_description import TaskDescription
 
-_LEAST_OTHERS = 2
-_MOST_SEEN = 100_000  # different labels among which one that is repeated is looked for
-_NAMES_OF_TEXTS = re.compile(
+_MIN_OTHERS = 2
+_MAX_SEEN = 100_000  # distinct labels in memory, to find out whether labels are repeated
+_TEXT_COLUMN_NAMES = re.compile(
     r"abstract|body|comment|content|context|document|hypothesis|message|premise|query|question[12]?|review|"
     r"sentence[12]?|text[12]?|text_[ab]|title|tweet|utterance",
     re.IGNORECASE,
@@ -20,16 +20,16 @@ _NAMES_OF_TEXTS = re.compile(
 
 
 class FirstRow:
-    """Whether the first row of a CSV or TSV file that is read without a header looks like a header all the same.
+    """Decides whether the first row of a CSV or TSV file that is read without a header looks like one.
 
-    It does where its label is in no other row, although others are repeated or are all numbers; where another column
-    has a number in every row but the first; and where its text is a usual name for texts.
+    It does if its label is in no other row, although other labels are repeated or are all numbers; if another column
+    has a number in every row but the first; or if its text is a common name of text columns.
 
     Args:
-      path: the file.
-      texts: numbers of the columns of texts.
-      label: of the labels; None where the file has none.
-      task: whose labels the first row may have; none in a training.
+      path: the path of the file.
+      texts: the numbers of the text columns.
+      label: the number of the label column; None if there is none.
+      task: the task; a first row with one of its labels, which are unknown before training, is not a header.
     """
 
     def __init__(self, path: str, texts: Sequence[int], label: int | None, task: TaskDescription) -> None:
@@ -37,15 +37,15 @@ class FirstRow:
         self._known, self._separator = frozenset(task.labels), task.label_separator
         self._first: list[str] | None = None
         self._line = 0
-        self._others = 0
+        self._other_count = 0
         self._seen: set[str] = set()
-        self._is_repeated = False  # a label of the other rows
-        self._is_in_others = False  # the first label
-        self._of_numbers: list[int] = []  # columns in which all rows but the first have numbers
+        self._has_repeated_labels = False  # in the other rows
+        self._is_label_repeated = False  # the first row's label, in another row
+        self._numeric_columns: list[int] = []  # those in which all rows but the first have numbers
 
     @classmethod
     def of(cls, table: Table, task: TaskDescription) -> Self | None:
-        """For a table whose first row counts as a row; None for another one."""
+        """Creates it for a table that is read without a header; None for any other table."""
         if table.width is None or table.names is not None:
             return None
         flags = {"--text_column": task.text_column, "--text_pair_column": task.text_pair_column}
@@ -56,30 +56,30 @@ class FirstRow:
         return cls(table.path, texts, None if label in texts else label, task)
 
     def add(self, block: Block) -> None:
-        """Looks at some rows, the first ones first."""
+        """Examines the next rows."""
         rows = block.rows
         if self._first is None:
             self._first, self._line, rows = rows[0], block.lines[0], rows[1:]
             numbers = [column for column in range(len(self._first)) if column not in self._texts]
-            self._of_numbers = [column for column in numbers if not label_lists.are_numbers([self._first[column]])]
-        self._others += len(rows)
-        self._of_numbers = [
-            column for column in self._of_numbers if label_lists.are_numbers(row[column] for row in rows)
+            self._numeric_columns = [column for column in numbers if not label_lists.are_numbers([self._first[column]])]
+        self._other_count += len(rows)
+        self._numeric_columns = [
+            column for column in self._numeric_columns if label_lists.are_numbers(row[column] for row in rows)
         ]
-        if self._label is None or self._is_in_others:
+        if self._label is None or self._is_label_repeated:
             return
         labels = [row[self._label] for row in rows]
-        self._is_in_others = self._first[self._label] in labels
-        if not self._is_repeated and len(self._seen) < _MOST_SEEN:
+        self._is_label_repeated = self._first[self._label] in labels
+        if not self._has_repeated_labels and len(self._seen) < _MAX_SEEN:
             before = len(self._seen)
             self._seen.update(labels)
-            self._is_repeated = len(self._seen) < before + len(labels)
+            self._has_repeated_labels = len(self._seen) < before + len(labels)
 
     def refuse_header(self) -> None:
-        """Ends the reading if the first row looks like a header.
+        """Rejects a first row that looks like a header.
 
         Raises:
-          InputError: it does; says why, and which flag decides.
+          InputError: it does; the message says why, and which flag decides.
         """
         reason = self._reason()
         if reason:
@@ -89,25 +89,25 @@ class FirstRow:
             )
 
     def _reason(self) -> str | None:
-        if self._first is None or not self._others:
+        if self._first is None or not self._other_count:
             return None
-        if self._others >= _LEAST_OTHERS:
-            if self._has_other_label():
+        if self._other_count >= _MIN_OTHERS:
+            if self._has_unique_label():
                 return f"Its label {self._first[self._label or 0]!r:.60} is in no other row"
-            for column in self._of_numbers:
+            for column in self._numeric_columns:
                 if column != self._label:
                     cell = f"{self._first[column]!r:.60}"
                     return f"Its cell {cell} is the only one of column {column} that is not a number"
         for column in self._texts:
             text = self._first[column]
-            if _NAMES_OF_TEXTS.fullmatch(text.strip()):
+            if _TEXT_COLUMN_NAMES.fullmatch(text.strip()):
                 return f"Its text is {text!r}"
         return None
 
-    def _has_other_label(self) -> bool:
-        if self._first is None or self._label is None or self._is_in_others:
+    def _has_unique_label(self) -> bool:
+        if self._first is None or self._label is None or self._is_label_repeated:
             return False
         names = self._first[self._label].split(self._separator)
         if any(name.strip() in self._known for name in names):
             return False
-        return self._is_repeated or self._label in self._of_numbers
+        return self._has_repeated_labels or self._label in self._numeric_columns

@@ -1,8 +1,8 @@
 """The tasks of GLUE, and XNLI: file layouts, labels, metrics, and the file names for GLUE's server.
 
-cola, mnli, mrpc and xnli are read as run_classifier.py of google-research/bert (commit eedf571) read them: columns by
-number, whatever the header says. The others have a header and are read by the names in it. Quotes are plain characters
-in all of them. Reference: https://gluebenchmark.com (Wang et al. 2018), XNLI-1.0 (Conneau et al. 2018).
+cola, mnli, mrpc and xnli are read as in run_classifier.py of google-research/bert (commit eedf571): by column number,
+whatever the header says. The other tasks are read by the column names in the header. Quotes are ordinary characters in
+all files. Reference: https://gluebenchmark.com (Wang et al. 2018), XNLI-1.0 (Conneau et al. 2018).
 """
 
 import dataclasses
@@ -31,15 +31,15 @@ class Layout:
     """The layout of a file.
 
     Attributes:
-      file: its path inside `data_dir`.
-      ids: what the rows are called, before a hyphen and their number.
+      file: the path of the file inside `data_dir`.
+      ids: prefix of the row ids, followed by a hyphen and the row's number.
       text: column of the (first) text: a name in the header, or a number from 0, from the end if negative.
-      pair: column of the second text.
-      label: column of the label.
-      header: whether the first row is one.
-      id: column of what stands after `ids`; else it is the row's number, from 0, the header counted.
-      only: a column and what has to stand in it; other rows are left out.
-      skip_short: whether rows that lack columns are left out, rather than refused.
+      pair: column of the second text; None: there is none.
+      label: column of the label; None: there is none.
+      header: whether the first row is a header.
+      id: column of the number for the row's id; None: the row's position in the file, from 0, including the header.
+      only: a column and its value in the rows to read; other rows are skipped.
+      skip_short: whether to skip rows that lack columns instead of rejecting them.
     """
 
     file: str
@@ -54,25 +54,25 @@ class Layout:
 
     @property
     def columns(self) -> list[Column]:
-        """All columns that are read."""
-        wanted = (self.text, self.pair, self.label, self.id, self.only[0] if self.only else None)
-        return [column for column in wanted if column is not None]
+        """The columns to read."""
+        columns = (self.text, self.pair, self.label, self.id, self.only[0] if self.only else None)
+        return [column for column in columns if column is not None]
 
 
 @dataclasses.dataclass(frozen=True)
 class GlueTask:
-    """One task.
+    """A task of GLUE, or XNLI.
 
     Attributes:
-      name: for `--task_name`.
-      labels: in the order of their ids; none for regression.
-      metrics: names for `metrics.evaluate`, the task's own among them.
-      files: the layout of each file that there is.
-      submission: what GLUE's server calls the file of predictions; XNLI has none.
+      name: the name for `--task_name`.
+      labels: the labels in the order of their ids; none for regression.
+      metrics: names of the metrics, for `metrics.evaluate`.
+      files: the layouts of its files.
+      submission: name of the prediction file for GLUE's server; XNLI has none.
       problem_type: see `metrics.PROBLEM_TYPES`.
-      trained_as: the task whose training it shares, itself or another: the name in `task.json`.
-      renamed: labels in the file that mean another one.
-      value_range: of regression.
+      trained_as: the task that the model is trained for, by default this one: the name in `task.json`.
+      renamed: alternative spellings of labels in the files, with the label that they mean.
+      value_range: the smallest and largest value of regression.
     """
 
     name: str
@@ -95,7 +95,7 @@ class GlueTask:
 
 
 def _by_name(text: str, pair: str | None, label: str, *, skip_short: bool = False) -> dict[Split, Layout]:
-    """Three files with headers; the one for testing has no labels."""
+    """The layouts of three files with headers, of which test.tsv has no labels."""
     return {
         "train": Layout("train.tsv", "train", text, pair, label, skip_short=skip_short),
         "dev": Layout("dev.tsv", "dev", text, pair, label, skip_short=skip_short),
@@ -163,7 +163,7 @@ TASKS: Mapping[str, GlueTask] = {
             problem_type="regression",
             value_range=(0.0, 5.0),
         ),
-        # A few questions in QQP hold a line end, which leaves two rows with too few columns.
+        # A few questions in QQP contain a line break, which splits the row into two with too few columns.
         GlueTask(
             "qqp",
             _BINARY,
@@ -190,14 +190,13 @@ TASKS: Mapping[str, GlueTask] = {
 
 
 def task_named(name: str) -> GlueTask:
-    """The task of a name, in upper or lower case, with or without hyphen.
+    """Finds a task by its name, in upper or lower case, with or without hyphen.
 
     Raises:
-      InputError: there is none.
+      InputError: there is no such task.
     """
-    wanted = _plain(name)
     for task in TASKS.values():
-        if _plain(task.name) == wanted:
+        if _plain(task.name) == _plain(name):
             return task
     raise InputError(
         f"Unknown task {name!r}; choose one of {', '.join(TASKS)}, or give --train_file for data of your own."
@@ -205,7 +204,7 @@ def task_named(name: str) -> GlueTask:
 
 
 def is_known(name: str) -> bool:
-    """Whether `task_named` knows a task of this name."""
+    """Whether there is a task of this name, see `task_named`."""
     return any(_plain(task) == _plain(name) for task in TASKS)
 
 
@@ -214,13 +213,13 @@ def _plain(name: str) -> str:
 
 
 def read(task: GlueTask, data_dir: str, split: Split, directory: str | None = None) -> Examples:
-    """The rows of one of a task's files.
+    """Reads one of a task's files.
 
     Args:
       task: one of `TASKS`.
-      data_dir: directory of its files, as GLUE's or XNLI's archive has them.
-      split: which file.
-      directory: for what is too large for memory; None: the system's directory for temporary files.
+      data_dir: the directory of its files, as in the archive of GLUE or XNLI.
+      split: the file to read.
+      directory: for data that exceeds memory; None: the system's directory for temporary files.
 
     Raises:
       InputError: the file cannot be read, has no rows, or lacks a column.
@@ -254,7 +253,7 @@ def read(task: GlueTask, data_dir: str, split: Split, directory: str | None = No
 
 
 def _rows(path: str, layout: Layout) -> Iterator[tuple[int, list[str]]]:
-    """The number of each line that is used, and the cells of `layout.columns`."""
+    """Yields the line number and the cells of `layout.columns` of each row that is not skipped."""
     rows = read_tsv(path)
     names: list[str] = []
     if layout.header:
@@ -263,26 +262,26 @@ def _rows(path: str, layout: Layout) -> Iterator[tuple[int, list[str]]]:
             return
         names = first[1]
     indexes = [_index(path, column, names) for column in layout.columns]
-    enough = 1 + max(indexes)
+    min_columns = 1 + max(indexes)
     only = layout.only and (_index(path, layout.only[0], names), layout.only[1])
-    short = []
+    short_lines = []
     for line, cells in rows:
-        # As in the original, what a row of another kind has else does not matter.
+        # As in the original, the other columns of rows to be skipped are not checked.
         if only is not None and len(cells) > only[0] and cells[only[0]] != only[1]:
             continue
-        if len(cells) < enough:
+        if len(cells) < min_columns:
             if not layout.skip_short:
                 raise InputError(
-                    f"{path}, line {line} has {counted(len(cells), 'column')}, expected at least {enough}, "
+                    f"{path}, line {line} has {counted(len(cells), 'column')}, expected at least {min_columns}, "
                     f"with tabs between them; the line begins with {cells[0][:40]!r}."
                 )
-            short.append(line)
+            short_lines.append(line)
         else:
             yield line, [cells[index] for index in indexes]
-    if short:
+    if short_lines:
         logger.warning(
             "%s: left out %s with too few columns, the first in line %d.",
-            *(path, counted(len(short), "row"), short[0]),
+            *(path, counted(len(short_lines), "row"), short_lines[0]),
         )
 
 

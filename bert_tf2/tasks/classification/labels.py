@@ -1,4 +1,4 @@
-"""Labels: the problem type they imply, their order, ids and weights."""
+"""Labels: the problem type that they imply, their order, ids and weights."""
 
 import itertools
 import logging
@@ -23,22 +23,24 @@ SEPARATOR = "|"
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _WITH_COMMA = re.compile(r"[+-]?\d*,\d+", re.ASCII)
-_OF_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
-_LARGEST = float(np.finfo(np.float32).max)
-_MOST_SEEN = 100_000  # different labels that are remembered, so that none of them is looked at again
+_WITH_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
+_MAX_VALUE = float(np.finfo(np.float32).max)
+_MAX_SEEN = 100_000  # distinct labels in memory, so that repeated ones are not examined again
 
 
 def infer_problem_type(examples: Examples, separator: str | None = None) -> ProblemType:
-    """The problem type inferred from labels.
+    """Infers the problem type from the labels.
 
-    * Several labels a row: where there is a list in JSON Lines, or a `|` in a cell, or a separator was asked for.
-    * Regression: where all labels are numbers and not all of them are whole (2.0 is whole). They may
-      have decimal commas.
-    * Else a single label. So whole numbers are names of classes, however many there are.
+    * Several labels per row: if there is a list in JSON Lines or a `|` in a cell, or if `separator` is given.
+    * Regression: if all labels are numbers and not all of them are integers (2.0 is one). They may have decimal commas.
+    * Otherwise a single label: integers are names of classes, however many there are.
 
     Args:
-      examples: with labels.
-      separator: the one that was asked for.
+      examples: rows with labels.
+      separator: the value of `--label_separator`; None if it is omitted.
+
+    Raises:
+      InputError: all labels are numbers, but the meaning of their commas is unclear.
     """
     if separator is not None:
         return "multi_label"
@@ -49,7 +51,7 @@ def infer_problem_type(examples: Examples, separator: str | None = None) -> Prob
             return "multi_label"
         if not all_numbers or label in seen:
             continue
-        if len(seen) < _MOST_SEEN:
+        if len(seen) < _MAX_SEEN:
             seen.add(label)
         is_comma = _WITH_COMMA.fullmatch(label.strip()) is not None
         all_numbers = is_comma or are_numbers([label.strip()])
@@ -61,7 +63,7 @@ def infer_problem_type(examples: Examples, separator: str | None = None) -> Prob
 
 
 def infer_from_columns(examples: Examples) -> ProblemType:
-    """The problem type inferred from label columns: a single label if every row has exactly one, else several."""
+    """Infers the problem type from label columns: a single label if every row has exactly one, else several."""
     return "single_label" if all(len(label) == 1 for label in _labels_of(examples)) else "multi_label"
 
 
@@ -69,40 +71,40 @@ def infer_labels(examples: Examples, problem_type: ProblemType, separator: str =
     """The distinct labels of the training data, sorted, numbers by value; or the label columns.
 
     Args:
-      examples: with labels.
-      problem_type: none are inferred for regression.
-      separator: what stands between several labels in a cell.
+      examples: rows with labels.
+      problem_type: the problem type; regression has no labels.
+      separator: the separator of several labels in a cell.
 
     Raises:
-      InputError: a label is missing, is not a text or cannot be a line of a file, or all rows have the same one.
+      InputError: a label is missing or cannot be a line of `labels.txt`, or all rows have the same one.
     """
     if problem_type == "regression":
         return ()
     if examples.label_names is not None:
         check_labels(examples.label_names, examples.path)
         return examples.label_names
-    found = {label for row in _split(examples, problem_type, separator) for label in row}
-    if problem_type == "single_label" and len(found) < 2:
+    distinct = {label for row in _split(examples, problem_type, separator) for label in row}
+    if problem_type == "single_label" and len(distinct) < 2:
         raise InputError(
             f"{examples.path}: {inflected(len(examples), 'the only row has', f'all {len(examples):,} rows have')} the "
-            f"label {next(iter(found))!r}; expected at least two different ones. Is --label_column right?"
+            f"label {next(iter(distinct))!r}; expected at least two different ones. Is --label_column right?"
         )
-    if not found:
+    if not distinct:
         raise InputError(f"{examples.path}: no row has a label. Is --label_column right?")
-    if problem_type == "single_label" and len(found) > max(20, len(examples) / 2):
+    if problem_type == "single_label" and len(distinct) > max(20, len(examples) / 2):
         logger.warning(
             "%s: %s rows have %s different labels; is --label_column right? Amounts need --problem_type=regression.",
-            *(examples.path, f"{len(examples):,}", f"{len(found):,}"),
+            *(examples.path, f"{len(examples):,}", f"{len(distinct):,}"),
         )
-    for label in found:
+    for label in distinct:
         _check_name(label, examples.path)
-    labels = in_order(found)
+    labels = in_order(distinct)
     check_labels(labels, examples.path)
     return labels
 
 
 def in_order(labels: set[str]) -> tuple[str, ...]:
-    """Labels by value where all are numbers, else as texts."""
+    """Sorts labels, by value if all are numbers."""
     if are_numbers(labels):
         return tuple(sorted(labels, key=lambda label: (float(label), label)))
     return tuple(sorted(labels))
@@ -116,31 +118,31 @@ def are_numbers(labels: Iterable[str]) -> bool:
 def encode(
     examples: Examples, problem_type: ProblemType, labels: Sequence[str], separator: str = SEPARATOR
 ) -> NDArray[Any] | SparseRows:
-    """Labels as numbers; zeros where there are none.
+    """Encodes labels as numbers, which are 0 if the rows have no labels.
 
     Args:
-      examples: `N` rows.
-      problem_type: what they are.
+      examples: the `N` rows.
+      problem_type: the problem type.
       labels: the `L` labels in the order of their ids.
-      separator: what stands between several labels in a cell.
+      separator: the separator of several labels in a cell.
 
     Returns:
-      Single label: int32 [N]. Several: sparse [N, L], 1 for those that apply. Regression: float32 [N].
+      Single label: the id, int32 [N]. Several: sparse [N, L], 1 for labels that apply. Regression: float32 [N].
 
     Raises:
-      InputError: a label is missing, is not among `labels`, or is not a number; names file and line.
+      InputError: a label is missing, is not among `labels`, or is not a number; the message names file and line.
     """
     rows = len(examples)
     if problem_type == "regression":
         return np.fromiter(_values(examples), np.float32, rows) if examples.labels else np.zeros(rows, np.float32)
     ids = {label: index for index, label in enumerate(labels)}
     encoded, ends = array("i"), array("q", [0])
-    names_of = _split(examples, problem_type, separator) if examples.labels else itertools.repeat((), rows)
-    for row, names in enumerate(names_of):
+    rows_of_names = _split(examples, problem_type, separator) if examples.labels else itertools.repeat((), rows)
+    for row, names in enumerate(rows_of_names):
         try:
             encoded.extend(sorted({ids[name] for name in names}))
         except KeyError as error:
-            _refuse(examples, row, error.args[0], labels)
+            _reject_label(examples, row, error.args[0], labels)
         ends.append(len(encoded))
     if problem_type == "multi_label":
         return SparseRows(np.array(ends, np.int64), np.array(encoded, np.int32), len(labels))
@@ -151,14 +153,14 @@ def balanced_weights(encoded: NDArray[np.int32], labels: Sequence[str]) -> NDArr
     """Weights that give every label the same total weight: rows / (labels * rows of the label).
 
     Args:
-      encoded: int [N], the labels of the training data.
-      labels: their `L` names.
+      encoded: the labels of the training data, int32 [N].
+      labels: the `L` names.
 
     Returns:
       float32 [L]; the weights of all rows sum to N.
 
     Raises:
-      InputError: a label has no row.
+      InputError: a label has no rows.
     """
     counts = np.bincount(encoded, minlength=len(labels))
     missing = [label for label, count in zip(labels, counts, strict=True) if not count]
@@ -177,7 +179,7 @@ def _labels_of(examples: Examples) -> Sequence[RawLabel]:
 
 
 def _split(examples: Examples, problem_type: ProblemType, separator: str) -> Iterator[tuple[str, ...]]:
-    """The labels of each row, without whitespace around them; exactly one each for a single label."""
+    """Yields the labels of each row without surrounding whitespace: exactly one for single labels."""
     for row, label in enumerate(_labels_of(examples)):
         if problem_type == "multi_label":
             names = label if isinstance(label, tuple) else label.split(separator)
@@ -185,67 +187,67 @@ def _split(examples: Examples, problem_type: ProblemType, separator: str) -> Ite
         elif isinstance(label, tuple) and examples.label_names is not None:
             if len(label) != 1:
                 raise InputError(
-                    f"{examples.place(row)} has 1 in {len(label)} columns of labels{': ' * bool(label)}"
+                    f"{examples.location(row)} has 1 in {len(label)} columns of labels{': ' * bool(label)}"
                     f"{some(label, MOST_NAMED)}; expected exactly one. Correct the row, or give "
                     "--problem_type=multi_label."
                 )
             yield label
         elif isinstance(label, tuple):
             raise InputError(
-                f"{examples.place(row)} has a list of labels; give --problem_type=multi_label, or one label a row."
+                f"{examples.location(row)} has a list of labels; give --problem_type=multi_label, or one label a row."
             )
         elif not label.strip():
-            raise InputError(f"{examples.place(row)} has no label; every row for training or evaluation needs one.")
+            raise InputError(f"{examples.location(row)} has no label; every row for training or evaluation needs one.")
         else:
             yield (label.strip(),)
 
 
 def _check_commas(examples: Examples) -> None:
-    """Rejects numbers whose commas may be decimal commas or thousands separators, and mixed points and commas."""
+    """Rejects commas that may be thousands separators, and labels of which some have points and others commas."""
     with_point = with_comma = None
     is_decimal = False
     for row, label in enumerate(_labels_of(examples)):
         text = label.strip() if isinstance(label, str) else ""
         if _WITH_COMMA.fullmatch(text):
             with_comma = row if with_comma is None else with_comma
-            is_decimal = is_decimal or not _OF_THOUSANDS.fullmatch(text)
+            is_decimal = is_decimal or not _WITH_THOUSANDS.fullmatch(text)
         elif "." in text:
             with_point = row if with_point is None else with_point
     if with_comma is not None and (with_point is not None or not is_decimal):
         label = _shown(_labels_of(examples)[with_comma])
         why = "other labels have decimal points" if with_point is not None else "the comma may be a thousands separator"
         raise InputError(
-            f"{examples.place(with_comma)}: is {label} a number? {why[0].upper()}{why[1:]}; write all numbers with a "
-            "decimal point, or give --problem_type=single_label if these are names of classes."
+            f"{examples.location(with_comma)}: is {label} a number? {why[0].upper()}{why[1:]}; write all numbers "
+            "with a decimal point, or give --problem_type=single_label if these are names of classes."
         )
 
 
 def _values(examples: Examples) -> Iterator[float]:
     _check_commas(examples)
     for row, label in enumerate(_labels_of(examples)):
-        value = value_of(label)
+        value = parse_number(label)
         if value is None:
             raise InputError(
-                f"{examples.place(row)}: {_shown(label)} is not a number; regression needs one in every row. For "
+                f"{examples.location(row)}: {_shown(label)} is not a number; regression needs one in every row. For "
                 "classes give --problem_type=single_label."
             )
         yield value
 
 
-def value_of(label: RawLabel) -> float | None:
-    """The number that a label is, perhaps with a decimal comma; None where it is none."""
+def parse_number(label: RawLabel) -> float | None:
+    """Parses a label as a number, which may have a decimal comma; None if it is not one."""
     if isinstance(label, tuple):
         return None
     text = label.strip()
     if _WITH_COMMA.fullmatch(text):
         text = text.replace(",", ".")
-    return float(text) if _NUMBER.fullmatch(text) and abs(float(text)) <= _LARGEST else None
+    return float(text) if _NUMBER.fullmatch(text) and abs(float(text)) <= _MAX_VALUE else None
 
 
-def _refuse(examples: Examples, row: int, name: str, labels: Sequence[str]) -> NoReturn:
+def _reject_label(examples: Examples, row: int, name: str, labels: Sequence[str]) -> NoReturn:
     raise InputError(
-        f"{examples.place(row)} has the unknown label {_shown(name)}; expected {some(map(repr, labels), MOST_NAMED)}. "
-        "Correct the row, or the list of labels."
+        f"{examples.location(row)} has the unknown label {_shown(name)}; expected {some(map(repr, labels), MOST_NAMED)}"
+        ". Correct the row, or the list of labels."
     )
 
 

@@ -20,16 +20,16 @@ from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.finetuning.row_files import write_rows
 
 VALUES_AT_ONCE = 1 << 18
-"""Probabilities that are written together; as text each takes 128 bytes."""
+"""The number of probabilities that are formatted at a time; as text each takes 128 bytes."""
 _TEXTS_AT_ONCE = 256
 
 
 @dataclasses.dataclass(frozen=True)
 class Probabilities:
-    """The probabilities of logits, computed for the rows that are asked for: `probabilities[begin:end]`.
+    """Probabilities that are computed from logits when they are needed: `probabilities[begin:end]`.
 
     Attributes:
-      logits: float32 [N, L], in memory or in a file.
+      logits: the model's outputs, float32 [N, L], in memory or in a file.
       problem_type: see `metrics.probabilities`.
     """
 
@@ -49,43 +49,44 @@ class Probabilities:
 
 
 def write_predictions(
-    folder: str,
+    output_dir: str,
     description: TaskDescription,
     examples: Examples,
     probabilities: NDArray[np.float32] | Probabilities,
     task: GlueTask | None = None,
     min_confidence: float = 0.0,
 ) -> list[str]:
-    """Writes all files of a prediction: `test_results.tsv`, `predictions.jsonl` and `.csv`, and GLUE's if there is one.
+    """Writes all files of a prediction: `test_results.tsv`, `predictions.jsonl` and `.csv`, and the submission to GLUE.
 
     Args:
-      folder: `output_dir`.
-      description: of the task.
-      examples: the N rows that were predicted.
+      output_dir: the directory to write to.
+      description: the description of the task.
+      examples: the N predicted rows.
       probabilities: float32 [N, L] from `metrics.probabilities`, in the order of the rows.
-      task: where it is one of GLUE.
+      task: the GLUE task; None for custom data.
       min_confidence: see `prediction_rows`.
 
     Returns:
-      The paths.
+      The paths of the files.
 
     Raises:
-      ValueError: there is not one row of probabilities for each example.
+      OSError: a file cannot be written.
+      ValueError: the probabilities do not have the shape [N, L].
     """
     if probabilities.shape != (len(examples), description.outputs):
         raise ValueError(f"{probabilities.shape} are not probabilities of {counted(len(examples), 'row')}.")
     names = (run_files.TEST_RESULTS, run_files.PREDICTION_LINES, run_files.PREDICTION_TABLE)
-    paths = [os.path.join(folder, name) for name in names]
+    paths = [os.path.join(output_dir, name) for name in names]
     write_test_results(paths[0], probabilities)
     write_rows(paths[1], paths[2], prediction_rows(description, examples, probabilities, min_confidence))
     if task and task.submission:
-        paths.append(os.path.join(folder, task.submission))
+        paths.append(os.path.join(output_dir, task.submission))
         write_submission(paths[-1], task, probabilities)
     return paths
 
 
 def write_test_results(path: str, probabilities: NDArray[np.float32] | Probabilities) -> None:
-    """A line for each row: its L probabilities (for regression the value) as float32 prints them, tabs between them."""
+    """Writes a line for each row: its L probabilities (for regression the value), separated by tabs."""
     with atomic.replacing(path) as file:
         for begin, end in row_ranges(len(probabilities), probabilities.shape[1], VALUES_AT_ONCE):
             file.writelines("\t".join(map(str, row)) + "\n" for row in np.asarray(probabilities[begin:end]))
@@ -97,35 +98,35 @@ def prediction_rows(
     probabilities: NDArray[np.float32] | Probabilities,
     min_confidence: float = 0.0,
 ) -> Iterator[dict[str, Any]]:
-    """The id, text and prediction of each row, and its truth where the file has it.
+    """Yields the id, text and prediction of each row, and the true label if the file has it.
 
     * single label: `{"id": "a1", "text": "...", "label": "good", "confidence": 0.9, "probabilities": {"bad": 0.1,
       "good": 0.9}}`
-    * several labels: `"labels": ["rude", "angry"]` in place of `"label"` and `"confidence"`, those whose probability
-      reaches the threshold
+    * several labels: `"labels": ["rude", "angry"]` instead of `"label"` and `"confidence"`, the labels whose
+      probability reaches the threshold
     * regression: `{"id": "a1", "text": "...", "value": 3.2}`
 
     Args:
-      description: of the task.
-      examples: the N rows that were predicted.
+      description: the description of the task.
+      examples: the N predicted rows.
       probabilities: float32 [N, L].
-      min_confidence: with a single label, one of a lower probability becomes None.
+      min_confidence: a single label with a lower probability becomes None.
     """
     kind, names = description.problem_type, description.labels
     for begin, end in row_ranges(len(probabilities), probabilities.shape[1], VALUES_AT_ONCE):
-        part = probabilities[begin:end]
-        predicted = metrics.predictions(part, kind, description.threshold)
-        columns = (rows_of_texts(examples, begin, end), printed(part), predicted)
-        for row, values, decided in zip(*columns, strict=True):
+        block = probabilities[begin:end]
+        predicted = metrics.predictions(block, kind, description.threshold)
+        columns = (rows_of_texts(examples, begin, end), printed(block), predicted)
+        for row, values, prediction in zip(*columns, strict=True):
             if kind == "regression":
                 row["value"] = values[0]
             elif kind == "multi_label":
-                row["labels"] = [label for label, applies in zip(names, decided, strict=True) if applies]
+                row["labels"] = [label for label, applies in zip(names, prediction, strict=True) if applies]
             else:
-                confidence = values[int(decided)]
-                row["label"] = names[int(decided)] if confidence >= min_confidence else None
+                confidence = values[int(prediction)]
+                row["label"] = names[int(prediction)] if confidence >= min_confidence else None
                 row["confidence"] = confidence
-            if "truth" in row:  # belongs beside what was predicted
+            if "truth" in row:  # moves it to the end, next to the prediction
                 row["truth"] = row.pop("truth")
             if names:
                 row["probabilities"] = dict(zip(names, values, strict=True))
@@ -133,7 +134,7 @@ def prediction_rows(
 
 
 def rows_of_texts(examples: Examples, begin: int, end: int) -> Iterator[dict[str, Any]]:
-    """Ids and texts of rows `begin` to `end`, and truths where a file to predict has them."""
+    """Yields id and texts of rows `begin` to `end`, and the true label if a file to predict has it."""
     columns = {"id": examples.ids, "text": examples.texts, "text_pair": examples.pairs, "truth": examples.truths}
     present: dict[str, Sequence[Any]] = {name: values for name, values in columns.items() if values is not None}
     for first in range(begin, end, _TEXTS_AT_ONCE):
@@ -143,22 +144,22 @@ def rows_of_texts(examples: Examples, begin: int, end: int) -> Iterator[dict[str
 
 
 def printed(values: NDArray[np.float32]) -> list[Any]:
-    """Numbers as float32 prints them."""
+    """Numbers that JSON prints as float32 prints itself."""
     numbers: list[Any] = as_printed(values).tolist()
     return numbers
 
 
 def print_lines(path: str) -> None:
-    """Prints a file of JSON Lines to standard output, if the texts were given interactively."""
+    """Prints the lines of a file to standard output."""
     for line in files.read_lines(path):
         print(line)
 
 
 def write_submission(path: str, task: GlueTask, probabilities: NDArray[np.float32] | Probabilities) -> None:
-    """Writes the format of GLUE's server: a header, then the number of each row, from 0, and its label or value."""
-    parts = row_ranges(len(probabilities), probabilities.shape[1])
+    """Writes a file for GLUE's server: a header, then the index of each row and its label or value."""
+    blocks = row_ranges(len(probabilities), probabilities.shape[1])
     predicted = np.concatenate(
-        [metrics.predictions(probabilities[begin:end], task.problem_type) for begin, end in parts]
+        [metrics.predictions(probabilities[begin:end], task.problem_type) for begin, end in blocks]
     )
     cells: Sequence[str]
     if task.value_range:

@@ -1,4 +1,4 @@
-"""Rows of a custom file, with the columns that a task description names."""
+"""Reads custom files: the columns that a task description names."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ from bert_tf2.io.spilled import SpilledSequence
 from bert_tf2.io.tables import Block, Table, find_form, kind_of, open_table
 from bert_tf2.tasks.classification.examples import Collected, Examples, RawLabel, Truth
 from bert_tf2.tasks.classification.first_row import FirstRow
-from bert_tf2.tasks.classification.labels import value_of
+from bert_tf2.tasks.classification.labels import parse_number
 from bert_tf2.tasks.classification.task_description import TaskDescription
 
 Cell = TypeVar("Cell")
@@ -25,22 +25,22 @@ def read_own(
     task: TaskDescription,
     *,
     with_labels: bool,
-    asks_about_header: bool = False,
+    checks_first_row: bool = False,
     directory: str | None = None,
-    given: Form | None = None,
+    form: Form | None = None,
 ) -> Examples:
-    """The rows of a custom file.
+    """Reads the rows of a custom file.
 
     Args:
       path: a file of a kind that `tables` reads.
-      task: which columns are read.
-      with_labels: whether the labels are among them; else those that are there become `Examples.truths`.
-      asks_about_header: whether a first row that looks like a header is refused, where it is taken as a row.
-      directory: for what is too large for memory; None: the system's directory for temporary files.
-      given: what flags say of delimiter and encoding; what is empty there is found.
+      task: names the columns.
+      with_labels: whether labels are required; otherwise, labels in the file become `Examples.truths`.
+      checks_first_row: whether to reject a first row that is not read as a header but looks like one.
+      directory: for data that exceeds memory; None: the system's directory for temporary files.
+      form: delimiter and encoding, as far as flags set them; the rest is detected.
 
     Raises:
-      InputError: the file cannot be read, has no rows, or a cell is not what it must be.
+      InputError: the file cannot be read, has no rows, lacks a column, or a cell has an invalid value.
     """
     kind = kind_of(path)
     if kind == "text":
@@ -53,7 +53,7 @@ def read_own(
         )
     columns = list(_columns(task, with_labels))
     read = columns if with_labels or kind == "text" else list(_columns(task, with_labels=True))
-    table = open_table(path, task.header, find_form(path, columns, task.header, given), read)
+    table = open_table(path, task.header, find_form(path, columns, task.header, form), read)
     texts = _Column(table, str(task.text_column), "--text_column", _text)
     pairs = _Column(table, task.text_pair_column, "--text_pair_column", _text) if task.text_pair_column else None
     labels: _Column[RawLabel] | _LabelColumns | None = None
@@ -63,7 +63,7 @@ def read_own(
         labels = _Column(table, str(task.label_column), "--label_column", _label)
     truths = None if with_labels or kind == "text" else _Truths(table, task, directory)
     ids = _Ids(table, task.id_column, directory)
-    check = FirstRow.of(table, task) if asks_about_header and kind != "text" else None
+    check = FirstRow.of(table, task) if checks_first_row and kind != "text" else None
     collected = Collected(table.path, directory, pairs=pairs is not None, labels=with_labels, unit=table.unit)
     for block in table.blocks:
         if check:
@@ -84,24 +84,24 @@ def read_own(
     return dataclasses.replace(examples, label_names=names, truths=truths.finish() if truths else None)
 
 
-def find_label_columns(path: str, task: TaskDescription, given: Form | None = None) -> tuple[str, ...]:
-    """The columns of a file that look like labels, one for each: 0 or 1 in all of the first rows.
+def find_label_columns(path: str, task: TaskDescription, form: Form | None = None) -> tuple[str, ...]:
+    """Finds the columns of a file that look like those of single labels: 0 or 1 in all of the first rows.
 
     Args:
       path: a file of a kind that `tables` reads.
-      task: whose columns of texts and of ids are others.
-      given: see `read_own`.
+      task: names the columns of texts and ids, which are not label columns.
+      form: see `read_own`.
 
     Returns:
-      Their names; none where there is a column of labels, no header, or less than two columns of 0 and 1.
+      The names of the columns; none if the file has a label column or no header, or fewer than two such columns.
 
     Raises:
       InputError: the file cannot be read.
     """
     if not task.header or kind_of(path) == "text":
         return ()
-    form = find_form(path, list(_columns(task, with_labels=False)), True, given, is_logged=False)
-    table = open_table(path, True, form)
+    table_form = find_form(path, list(_columns(task, with_labels=False)), True, form, is_logged=False)
+    table = open_table(path, True, table_form)
     if table.may_have(str(task.label_column)):
         return ()
     others = {*_columns(task, with_labels=False), _ID}
@@ -112,12 +112,13 @@ def find_label_columns(path: str, task: TaskDescription, given: Form | None = No
         index = None if table.width is None else (table.names or []).index(name)
         return [row.get(name) if index is None else row[index] for row in block.rows]
 
-    found = tuple(name for name in names if name and all(_is_truth(cell) for cell in cells(name)))
-    return found if len(found) > 1 and any(_truth(cell) for name in found for cell in cells(name)) else ()
+    columns = tuple(name for name in names if name and all(_is_zero_or_one(cell) for cell in cells(name)))
+    has_any = any(_zero_or_one(cell) for name in columns for cell in cells(name))
+    return columns if len(columns) > 1 and has_any else ()
 
 
 def _columns(task: TaskDescription, with_labels: bool) -> Iterator[str]:
-    """Those that are read."""
+    """Yields the columns to read."""
     labels = task.columns_of_labels if with_labels else ()
     yield from (column for column in (task.text_column, task.text_pair_column) if column is not None)
     yield from labels
@@ -125,7 +126,14 @@ def _columns(task: TaskDescription, with_labels: bool) -> Iterator[str]:
 
 
 class _Column(Generic[Cell]):
-    """A column, each cell checked and converted; `convert` raises ValueError with what it expects."""
+    """A column whose cells are checked and converted.
+
+    Args:
+      table: the table.
+      column: name or number of the column.
+      flag: the flag that sets the column, for errors.
+      convert: converts a cell; raises ValueError with what it expects.
+    """
 
     def __init__(self, table: Table, column: str, flag: str, convert: Callable[[Any], Cell]) -> None:
         self._path, self._column, self._flag, self._convert = table.path, column, flag, convert
@@ -133,14 +141,14 @@ class _Column(Generic[Cell]):
         self._cells = table.column(column, flag)
 
     def of(self, block: Block) -> list[Cell]:
-        """The cells of some rows."""
+        """The converted cells of a block of rows."""
         cells = self._cells(block)
         try:
             return list(map(self._convert, cells))
         except ValueError:
-            return [self._of_line(line, cell) for line, cell in zip(block.lines, cells, strict=True)]
+            return [self._convert_at(line, cell) for line, cell in zip(block.lines, cells, strict=True)]
 
-    def _of_line(self, line: int, cell: Any) -> Cell:
+    def _convert_at(self, line: int, cell: Any) -> Cell:
         try:
             return self._convert(cell)
         except UnicodeEncodeError as error:
@@ -157,38 +165,38 @@ class _Column(Generic[Cell]):
 
 
 class _LabelColumns:
-    """Labels that have a column each, with 1 where they apply.
+    """Labels that have a column each, with 1 in the rows to which they apply.
 
     Attributes:
-      names: of all labels.
+      names: the names of all labels.
     """
 
     def __init__(self, table: Table, columns: Sequence[str]) -> None:
-        convert = _truth if table.names is not None else _truth_below_header
+        convert = _zero_or_one if table.names is not None else _zero_or_one_or_header
         self._columns = [_Column(table, column, "--label_columns", convert) for column in columns]
-        self.names = _names_of_labels(table, columns)
+        self.names = _label_names(table, columns)
 
     def of(self, block: Block) -> list[RawLabel]:
-        """The labels of some rows."""
+        """The labels of a block of rows."""
         rows = zip(*(column.of(block) for column in self._columns), strict=True)
         return [tuple(name for name, applies in zip(self.names, row, strict=True) if applies) for row in rows]
 
 
-def _names_of_labels(table: Table, columns: Sequence[str]) -> tuple[str, ...]:
-    """The labels that have columns of their own, which may be given by number."""
+def _label_names(table: Table, columns: Sequence[str]) -> tuple[str, ...]:
+    """The names of labels whose columns may be given by number."""
     if table.width is None or table.names is None:
         return tuple(columns)
     return tuple(table.names[table.index(column, "--label_columns")] for column in columns)
 
 
 class _Truths:
-    """The labels in a file to predict; what is not a label of the task is None, and never an error."""
+    """The true labels in a file to predict; cells that are not labels of the task become None and are never errors."""
 
     def __init__(self, table: Table, task: TaskDescription, directory: str | None) -> None:
         columns = [table.optional_column(name) for name in task.columns_of_labels]
         self._columns = [column for column in columns if column is not None] if None not in columns else []
         has_names = self._columns and task.label_columns is not None
-        self._names = _names_of_labels(table, task.columns_of_labels) if has_names else ()
+        self._names = _label_names(table, task.columns_of_labels) if has_names else ()
         self._task = task
         self._known = frozenset(task.labels)
         self._truths: SpilledSequence[Truth] = SpilledSequence(directory)
@@ -210,12 +218,12 @@ class _Truths:
                 label = _label(cells[0])
             except ValueError:
                 return None
-        elif all(map(_is_truth, cells)):
-            label = tuple(name for name, cell in zip(self._names, cells, strict=True) if _truth(cell))
+        elif all(map(_is_zero_or_one, cells)):
+            label = tuple(name for name, cell in zip(self._names, cells, strict=True) if _zero_or_one(cell))
         else:
             return None
         if self._task.problem_type == "regression":
-            return value_of(label)
+            return parse_number(label)
         if self._task.problem_type == "multi_label":
             names = label if isinstance(label, tuple) else label.split(self._task.label_separator)
             names = tuple(name.strip() for name in names if name.strip())
@@ -226,7 +234,7 @@ class _Truths:
 
 
 class _Ids:
-    """The ids of rows: the cells of a column; without one, `id` if every row has it, else their numbers."""
+    """The ids of rows: the cells of a column, by default those of `id` if every row has one, else the row numbers."""
 
     def __init__(self, table: Table, column: str | None, directory: str | None) -> None:
         self._is_optional = column is None and table.width is None
@@ -245,7 +253,7 @@ class _Ids:
         except InputError as error:
             if not self._is_optional:
                 raise
-            self._error = error  # no error where a later row has no id
+            self._error = error  # raised at the end, unless a later row has no id
 
     def finish(self, rows: int) -> Sequence[str | int]:
         if self._error:
@@ -257,7 +265,7 @@ def _text(cell: Any) -> str:
     if not isinstance(cell, str):
         raise ValueError("a text")
     if not cell.isascii():
-        cell.encode()  # JSON can spell half a character (a lone surrogate), which no file can hold
+        cell.encode()  # JSON can contain unpaired surrogates, which cannot be encoded
     return cell
 
 
@@ -269,32 +277,32 @@ def _id(cell: Any) -> str | int:
     return _text(cell)
 
 
-_TRUTHS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+_ZERO_OR_ONE = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
 
-def _is_truth(cell: Any) -> bool:
-    return isinstance(cell, str | int | float) and str(cell).strip().lower() in _TRUTHS
+def _is_zero_or_one(cell: Any) -> bool:
+    return isinstance(cell, str | int | float) and str(cell).strip().lower() in _ZERO_OR_ONE
 
 
-def _truth(cell: Any) -> bool:
-    if not _is_truth(cell):
-        raise ValueError("0 or 1in each column of labels; give --label_columns or --label_column to name others")
-    return _TRUTHS[str(cell).strip().lower()]
+def _zero_or_one(cell: Any) -> bool:
+    if not _is_zero_or_one(cell):
+        raise ValueError("0 or 1 in each column of labels; give --label_columns or --label_column to name others")
+    return _ZERO_OR_ONE[str(cell).strip().lower()]
 
 
-def _truth_below_header(cell: Any) -> bool:
+def _zero_or_one_or_header(cell: Any) -> bool:
     try:
-        return _truth(cell)
+        return _zero_or_one(cell)
     except ValueError as error:
         raise ValueError(f"{error}; if this is a header, give --header=true") from None
 
 
 def _label(cell: Any) -> RawLabel:
-    return tuple(map(_label_name, cell)) if isinstance(cell, list) else _label_name(cell)
+    return tuple(map(_label_text, cell)) if isinstance(cell, list) else _label_text(cell)
 
 
-def _label_name(cell: Any) -> str:
-    """A label as text: truth values as JSON writes them, whole numbers without a decimal point."""
+def _label_text(cell: Any) -> str:
+    """A label as text: Booleans as in JSON, integers without a decimal point."""
     if isinstance(cell, bool):
         return str(cell).lower()
     if isinstance(cell, int | float) and math.isfinite(cell):

@@ -1,4 +1,4 @@
-"""The sections of `report.html` about single rows: the worst errors, and scores by length.
+"""The parts of `report.html` about single rows: the worst errors, and scores by length.
 
 Shapes: `N` rows, `L` labels.
 """
@@ -31,18 +31,18 @@ from bert_tf2.reports.page import (
 from bert_tf2.tasks.classification.evaluated import Evaluated
 from bert_tf2.tasks.classification.features import Features
 
-_MOST_ERRORS = 50
-_MOST_OF_FIRST = 600  # characters of the first of two texts
-_MOST_LABELS_NAMED = 10
+_MAX_ERRORS = 50
+_MAX_FIRST_LENGTH = 600  # characters of the first of two texts
+_MAX_LABELS_NAMED = 10
 
 Facts = list[tuple[str, str]]
 
 
 def worst(evaluated: Evaluated) -> Iterator[Block]:
-    """The rows with the largest loss; with labels, only those that are wrong."""
+    """Yields the rows with the largest loss; with labels, only those whose prediction is wrong."""
     losses = evaluated.scores.losses
     wrong = np.flatnonzero(~evaluated.scores.is_right)
-    rows = wrong[np.argsort(-losses[wrong], kind="stable")[:_MOST_ERRORS]].tolist()
+    rows = wrong[np.argsort(-losses[wrong], kind="stable")[:_MAX_ERRORS]].tolist()
     if not rows:
         yield Text("No row is wrong.")
         return
@@ -57,8 +57,8 @@ def worst(evaluated: Evaluated) -> Iterator[Block]:
 
 def _card(evaluated: Evaluated, row: int) -> Example:
     examples, features = evaluated.examples, evaluated.features
-    title, facts = _OF_KIND[evaluated.description.problem_type](evaluated, row)
-    length = int(features.whole_lengths[row])
+    title, facts = _CARDS[evaluated.description.problem_type](evaluated, row)
+    length = int(features.full_lengths[row])
     tokens = f"{length:,}, {_fate(features)}" if length > features.max_seq_length else f"{length:,}"
     facts += [
         ("loss", shown_as_number(float(evaluated.scores.losses[row]))),
@@ -68,47 +68,47 @@ def _card(evaluated: Evaluated, row: int) -> Example:
     ]
     text = examples.texts[row]
     if examples.pairs is not None:
-        text = f"{shortened(text, _MOST_OF_FIRST)}\n{examples.pairs[row]}"
+        text = f"{shortened(text, _MAX_FIRST_LENGTH)}\n{examples.pairs[row]}"
     return Example(title, text, facts)
 
 
-def _of_single_label(evaluated: Evaluated, row: int) -> tuple[str, Facts]:
+def _single_label_card(evaluated: Evaluated, row: int) -> tuple[str, Facts]:
     names, scores = evaluated.description.labels, evaluated.scores
     true = int(np.asarray(evaluated.labels[row : row + 1])[0])
-    of_truth = evaluated.probabilities(row, row + 1)[0, true]
+    true_probability = evaluated.probabilities(row, row + 1)[0, true]
     return f"{names[true]} → {names[int(scores.predicted[row])]}", [
         ("confidence", shown_as_percent(float(scores.confidences[row]))),
-        ("probability of the true label", shown_as_percent(float(of_truth))),
+        ("probability of the true label", shown_as_percent(float(true_probability))),
     ]
 
 
-def _of_several_labels(evaluated: Evaluated, row: int) -> tuple[str, Facts]:
-    is_true, is_decided = evaluated.labels[row : row + 1][0] != 0, evaluated.decided(row, row + 1)[0]
+def _several_labels_card(evaluated: Evaluated, row: int) -> tuple[str, Facts]:
+    is_true, is_predicted = evaluated.labels[row : row + 1][0] != 0, evaluated.predictions(row, row + 1)[0]
     probabilities, names = evaluated.probabilities(row, row + 1)[0], evaluated.description.labels
     facts = []
-    for what, chosen in (
-        ("missed", is_true & ~is_decided),
-        ("wrong", ~is_true & is_decided),
-        ("right", is_true & is_decided),
+    for kind, is_chosen in (
+        ("missed", is_true & ~is_predicted),
+        ("wrong", ~is_true & is_predicted),
+        ("right", is_true & is_predicted),
     ):
-        labels = np.flatnonzero(chosen).tolist()
+        labels = np.flatnonzero(is_chosen).tolist()
         named = [
-            f"{names[label]} ({shown_as_percent(float(probabilities[label]))})" for label in labels[:_MOST_LABELS_NAMED]
+            f"{names[label]} ({shown_as_percent(float(probabilities[label]))})" for label in labels[:_MAX_LABELS_NAMED]
         ]
         if len(labels) > len(named):
             named.append(f"{len(labels) - len(named)} more")
-        facts += [(what, ", ".join(named))] if named else []
-    kinds = [what for what, _ in facts if what != "right"]
+        facts += [(kind, ", ".join(named))] if named else []
+    kinds = [kind for kind, _ in facts if kind != "right"]
     return f"labels {' and '.join(kinds)}", facts
 
 
-def _of_value(evaluated: Evaluated, row: int) -> tuple[str, Facts]:
+def _value_card(evaluated: Evaluated, row: int) -> tuple[str, Facts]:
     true, predicted = float(np.asarray(evaluated.labels[row : row + 1])[0]), float(evaluated.scores.predicted[row])
     title = "too high" if predicted > true else "too low"
     return title, [("truth", shown_as_number(true)), ("prediction", shown_as_number(predicted))]
 
 
-_OF_KIND = {"single_label": _of_single_label, "multi_label": _of_several_labels, "regression": _of_value}
+_CARDS = {"single_label": _single_label_card, "multi_label": _several_labels_card, "regression": _value_card}
 
 
 _SCORES = {
@@ -122,18 +122,18 @@ _SCORES = {
 
 
 def lengths(evaluated: Evaluated) -> Section:
-    """Scores by length, and what was truncated."""
+    """The section about lengths: how many rows are too long, and scores by length."""
     features = evaluated.features
-    whole, limit = features.whole_lengths, features.max_seq_length
-    long = int(np.count_nonzero(whole > limit))
+    lengths, limit = features.full_lengths, features.max_seq_length
+    long = int(np.count_nonzero(lengths > limit))
     figures = [
-        ("tokens on average", f"{whole.mean():.1f}", ""),
-        ("longest row", f"{int(whole.max()):,}", f"max_seq_length is {limit:,}"),
-        (_fate(features), shown_as_percent(long / len(whole)), f"{long:,} of {counted(len(whole), 'row')}"),
+        ("tokens on average", f"{lengths.mean():.1f}", ""),
+        ("longest row", f"{int(lengths.max()):,}", f"max_seq_length is {limit:,}"),
+        (_fate(features), shown_as_percent(long / len(lengths)), f"{long:,} of {counted(len(lengths), 'row')}"),
     ]
-    is_near = 2 * int(whole.max()) > limit  # else the limit would leave little room for the rows
-    svg = pictures.histogram(whole, "tokens", "rows", limit if is_near else None, f"max_seq_length {limit:,}")
-    groups = _groups(whole, limit, _fate(features))
+    is_near = 2 * int(lengths.max()) > limit  # with a distant limit in the picture, the bars would be narrow
+    svg = pictures.histogram(lengths, "tokens", "rows", limit if is_near else None, f"max_seq_length {limit:,}")
+    groups = _groups(lengths, limit, _fate(features))
     rows = [(name, int(is_chosen.sum()), *_scores(evaluated, is_chosen)) for name, is_chosen in groups]
     return Section(
         "Length and truncation",
@@ -145,19 +145,19 @@ def lengths(evaluated: Evaluated) -> Section:
     )
 
 
-def _groups(whole: NDArray[np.int64], limit: int, fate: str) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Rows of about the same length, about as many in each group, and those that are too long."""
-    groups = LengthGroups.of(whole[whole <= limit])
+def _groups(lengths: NDArray[np.int64], limit: int, fate: str) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yields groups of rows by length, of about the same size, and a group of those that are too long."""
+    groups = LengthGroups.of(lengths[lengths <= limit])
     for name, (first, last) in zip(groups.names, groups.bounds, strict=True):
-        yield name, (whole >= first) & (whole <= last)
-    if (whole > limit).any():
-        yield f"more than {limit:,}: {fate}", whole > limit
+        yield name, (lengths >= first) & (lengths <= last)
+    if (lengths > limit).any():
+        yield f"more than {limit:,}: {fate}", lengths > limit
 
 
 def _scores(evaluated: Evaluated, is_chosen: NDArray[np.bool_]) -> tuple[Any, ...]:
-    """The cells of a group; see `_SCORES`."""
+    """The scores of a group of rows; `_SCORES` has their names."""
     losses = evaluated.scores.losses[is_chosen].astype(np.float64)
-    if evaluated.description.problem_type == "regression":  # whose loss is the squared error
+    if evaluated.description.problem_type == "regression":  # the loss is the squared error
         return float(np.sqrt(losses).mean()), float(np.sqrt(losses.mean()))
     right = int(evaluated.scores.is_right[is_chosen].sum())
     interval = shown_as_percents(*wilson(right, len(losses)))
@@ -165,5 +165,5 @@ def _scores(evaluated: Evaluated, is_chosen: NDArray[np.bool_]) -> tuple[Any, ..
 
 
 def _fate(features: Features) -> str:
-    """What happens to rows that are too long."""
+    """What becomes of rows that are too long."""
     return "truncated" if features.window_splits is None else "split into windows"

@@ -15,12 +15,12 @@ from bert_tf2.reports.page import Block, Figures, Picture, Section, Table, Text,
 from bert_tf2.tasks.classification import report_rows, report_thresholds
 from bert_tf2.tasks.classification.evaluated import Evaluated
 
-_MOST_LABELS_DRAWN = 20
-_MOST_CONFUSIONS = 30
+_MAX_LABELS_DRAWN = 20
+_MAX_CONFUSIONS = 30
 
 
 def sections(evaluated: Evaluated) -> list[Section]:
-    """The sections between learning curves and lengths."""
+    """The sections for the problem type, between learning curves and lengths."""
     kind = evaluated.description.problem_type
     errors = Section("Worst errors", list(report_rows.worst(evaluated)))
     if kind == "regression":
@@ -35,14 +35,14 @@ def _single_labels(evaluated: Evaluated) -> Iterator[Block]:
     names, labels = evaluated.description.labels, np.asarray(evaluated.labels)
     predicted, count = evaluated.scores.predicted, len(names)
     scores = metrics.per_label(labels, predicted, count)
-    most = max(range(count), key=lambda label: scores[label].support)
-    fraction = shown_as_percent(scores[most].support / len(labels))
-    yield Text(f"{fraction} of the rows are {names[most]!r}: the accuracy of always predicting it.")
-    yield from _of_labels(names, scores, np.bincount(predicted, minlength=count).tolist())
+    majority = max(range(count), key=lambda label: scores[label].support)
+    fraction = shown_as_percent(scores[majority].support / len(labels))
+    yield Text(f"{fraction} of the rows are {names[majority]!r}: the accuracy of always predicting it.")
+    yield from _label_scores(names, scores, np.bincount(predicted, minlength=count).tolist())
 
 
 def _several_labels(evaluated: Evaluated) -> Iterator[Block]:
-    counts = LabelCounts.of(evaluated.labels, evaluated.decided)
+    counts = LabelCounts.of(evaluated.labels, evaluated.predictions)
     threshold = evaluated.description.threshold
     yield Figures(
         [
@@ -51,12 +51,12 @@ def _several_labels(evaluated: Evaluated) -> Iterator[Block]:
             ("threshold", f"{threshold:g}", "labels with at least this probability are predicted"),
         ]
     )
-    yield from _of_labels(evaluated.description.labels, counts.scores(), counts.predicted.tolist())
+    yield from _label_scores(evaluated.description.labels, counts.scores(), counts.predicted.tolist())
 
 
-def _of_labels(names: Sequence[str], scores: Sequence[Score], predicted: Sequence[int]) -> Iterator[Block]:
+def _label_scores(names: Sequence[str], scores: Sequence[Score], predicted: Sequence[int]) -> Iterator[Block]:
     order = sorted(range(len(names)), key=lambda label: -scores[label].support)
-    drawn = order[:_MOST_LABELS_DRAWN]
+    drawn = order[:_MAX_LABELS_DRAWN]
     which = "each label" if len(drawn) == len(names) else f"the {len(drawn)} most frequent labels"
     for title, values, unit in (
         ("Rows", [scores[label].support for label in drawn], "rows"),
@@ -74,25 +74,25 @@ def _confusions(evaluated: Evaluated) -> Iterator[Block]:
     confusions = Confusions.of(labels, evaluated.scores.predicted, count)
     is_wrong = confusions.true != confusions.predicted
     shown = np.arange(count)
-    if count > _MOST_LABELS_DRAWN:
+    if count > _MAX_LABELS_DRAWN:
         ends = np.concatenate([confusions.true[is_wrong], confusions.predicted[is_wrong]])
         wrong = np.bincount(ends, np.tile(confusions.rows[is_wrong], 2), count)
-        shown = np.sort(np.argsort(-wrong, kind="stable")[:_MOST_LABELS_DRAWN])
+        shown = np.sort(np.argsort(-wrong, kind="stable")[:_MAX_LABELS_DRAWN])
         yield Text(f"The picture shows the {len(shown)} labels, of {count:,}, that are confused most often.")
-    place = np.full(count, len(shown))  # of all others
-    place[shown] = np.arange(len(shown))
+    position = np.full(count, len(shown))  # in the picture; all other labels share the last one
+    position[shown] = np.arange(len(shown))
     counts = np.zeros((len(shown) + 1, len(shown) + 1), np.int64)
-    np.add.at(counts, (place[confusions.true], place[confusions.predicted]), confusions.rows)
-    chosen = [names[label] for label in shown.tolist()]
+    np.add.at(counts, (position[confusions.true], position[confusions.predicted]), confusions.rows)
+    row_names = [names[label] for label in shown.tolist()]
     has_others = len(shown) < count
-    columns, counts = [*chosen, *["others"] * has_others], counts[:-1, : len(shown) + has_others]
-    svg = pictures.matrix(chosen, columns, counts, "truth", "prediction")
+    columns, counts = [*row_names, *["others"] * has_others], counts[:-1, : len(shown) + has_others]
+    svg = pictures.matrix(row_names, columns, counts, "truth", "prediction")
     yield Picture(svg, "Predicted label by true label", "Predictions for each true label, in percent")
     order = np.flatnonzero(is_wrong)
-    order = order[np.argsort(-confusions.rows[order], kind="stable")[:_MOST_CONFUSIONS]]
-    rows_of = np.bincount(labels, minlength=count).tolist()
+    order = order[np.argsort(-confusions.rows[order], kind="stable")[:_MAX_CONFUSIONS]]
+    label_rows = np.bincount(labels, minlength=count).tolist()
     pairs = zip(*(column[order].tolist() for column in confusions), strict=True)
-    rows = [(names[true], names[taken], rows, rows / rows_of[true]) for true, taken, rows in pairs]
+    rows = [(names[true], names[predicted], rows, rows / label_rows[true]) for true, predicted, rows in pairs]
     if rows:
         yield Table(("truth", "prediction", "rows", "fraction of the true label"), rows, "Most frequent confusions")
 

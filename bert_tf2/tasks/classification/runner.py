@@ -1,4 +1,4 @@
-"""Fine-tuning of a classifier or of a regression: rows -> features -> batches -> model -> scores and files.
+"""Fine-tuning for classification or regression: rows -> features -> batches -> model -> scores and files.
 
 Follows google-research/bert `run_classifier.py`.
 """
@@ -44,7 +44,7 @@ from bert_tf2.tasks.classification.teacher_logits import TeacherLogits
 from bert_tf2.tasks.finetuning import runner
 from bert_tf2.tasks.finetuning.latest import Latest
 from bert_tf2.tasks.finetuning.outputs import OutputBatches
-from bert_tf2.tasks.finetuning.task import Beside, Evaluation, FinetuningTask, Split
+from bert_tf2.tasks.finetuning.task import CreateCompanion, Evaluation, FinetuningTask, Split
 
 __all__ = ["ClassificationConfig", "ClassificationTask", "run"]
 
@@ -94,8 +94,8 @@ def run(config: ClassificationConfig) -> dict[str, float] | None:
       >>> sorted(results)
       ['eval_accuracy', 'eval_loss', 'eval_macro_f1', 'global_step', 'loss']
     """
-    kept_in = os.path.join(config.output_dir, run_files.TEACHER_LOGITS)  # of all seeds
-    return runner.run(functools.partial(ClassificationTask, teacher_logits_dir=kept_in), config)
+    logits_dir = os.path.join(config.output_dir, run_files.TEACHER_LOGITS)  # shared by all seeds
+    return runner.run(functools.partial(ClassificationTask, teacher_logits_dir=logits_dir), config)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +108,7 @@ class _Rows:
       features: their features.
       directory: for data that exceeds memory, see `spilled`.
       unlabeled: the features of each file of unlabeled rows.
-      taught: all of these with the teacher's logits, once these are computed.
+      with_teacher: all of these rows with the teacher's logits, once those have been computed.
     """
 
     examples: Examples
@@ -116,14 +116,14 @@ class _Rows:
     features: Features
     directory: str | None
     unlabeled: tuple[Features, ...] = ()
-    taught: ExampleArrays | None = None
+    with_teacher: ExampleArrays | None = None
 
     @functools.cached_property
     def arrays(self) -> ExampleArrays:
-        if self.taught is not None:
-            return self.taught
-        parts = [arrays_of(features, self.directory) for features in (self.features, *self.unlabeled)]
-        return ExampleArrays.joined(parts, self.directory)
+        if self.with_teacher is not None:
+            return self.with_teacher
+        arrays = [arrays_of(features, self.directory) for features in (self.features, *self.unlabeled)]
+        return ExampleArrays.joined(arrays, self.directory)
 
 
 class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
@@ -140,8 +140,8 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
         super().__init__(config, foundation)
         self.data = _open_data(config, foundation)
         self.description = self.data.description
-        wanted: dict[Split, bool] = {"train": config.do_train, "dev": config.do_eval, "test": config.do_predict}
-        self.examples = {split: self.data.examples(split) for split in wanted if wanted[split]}
+        is_needed: dict[Split, bool] = {"train": config.do_train, "dev": config.do_eval, "test": config.do_predict}
+        self.examples = {split: self.data.examples(split) for split in is_needed if is_needed[split]}
         self.segments = 1 + self.description.has_pairs
         self._latest = Latest[Evaluated]()
         self.teacher: Teacher | None = None
@@ -157,19 +157,19 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
 
     @property
     def train_count(self) -> int | None:
-        """The rows to learn; of windows it is known only when there are some."""
+        """The number of rows to learn from; None if they are split into windows, which are counted when encoded."""
         if self.description.long_text == WINDOWS:
             return None
         return sum(map(len, (self.examples["train"], *self.unlabeled)))
 
     def encode(self, split: Split) -> _Rows:
-        """Rows as features; those of the training include unlabeled rows."""
+        """Encodes the rows of a split; those of the training split include unlabeled rows."""
         examples = self.examples[split]
         labels = self.data.labels(examples)
         features = self._features(examples, labels)
         unlabeled = self.unlabeled if split == "train" else []
-        further = tuple(self._features(rows, self.data.labels(rows)) for rows in unlabeled)
-        return _Rows(examples, labels, features, self.directory, further)
+        unlabeled_features = tuple(self._features(rows, self.data.labels(rows)) for rows in unlabeled)
+        return _Rows(examples, labels, features, self.directory, unlabeled_features)
 
     def _features(self, examples: Examples, labels: NDArray[Any] | SparseRows) -> Features:
         description = self.description
@@ -178,32 +178,33 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
         logger.info("%s: %s", examples.path, features.truncation())
         return features
 
-    def complete_training(self, encoded: _Rows, beside: Beside) -> _Rows:
-        """Adds the teacher's logits; evaluates the teacher on the dev data."""
+    def complete_training(self, encoded: _Rows, create_companion: CreateCompanion) -> _Rows:
+        """Adds the teacher's logits, and evaluates the teacher on the dev data."""
         if self.teacher is None:
             return encoded
-        parts = {"train": encoded.examples}
-        parts |= {f"unlabeled_{number}": rows for number, rows in enumerate(self.unlabeled)}
-        taught = list(parts)
+        examples = {"train": encoded.examples}
+        examples |= {f"unlabeled_{number}": rows for number, rows in enumerate(self.unlabeled)}
+        for_training = list(examples)
         if "dev" in self.examples:
-            parts["dev"] = self.examples["dev"]
-        logits = TeacherLogits.start(self.teacher, beside, self._teacher_logits_dir, self.directory).of(parts)
-        gc.collect()  # the teacher's layers refer to each other, and the training needs their memory
+            examples["dev"] = self.examples["dev"]
+        arguments = self.teacher, create_companion, self._teacher_logits_dir, self.directory
+        logits = TeacherLogits.start(*arguments).of(examples)
+        gc.collect()  # frees the teacher's layers, which refer to each other, for the training
         if "dev" in logits and not self.config.dry_run:
             self.teacher_results = self._results(logits["dev"], self.data.labels(self.examples["dev"]))
             logger.info("Teacher on the dev data: %s.", _shown(self.teacher_results))
-        of_taught = [logits[name] for name in taught]
-        arrays = teacher_logits.taught(encoded.features, encoded.unlabeled, of_taught, self.directory)
-        return dataclasses.replace(encoded, taught=arrays)
+        training_logits = [logits[name] for name in for_training]
+        arrays = teacher_logits.with_logits(encoded.features, encoded.unlabeled, training_logits, self.directory)
+        return dataclasses.replace(encoded, with_teacher=arrays)
 
     def write_encoded(self, split: Split, encoded: _Rows) -> None:
-        """Writes the original's records; on a TPU they are filled up to whole batches."""
+        """Writes records like the original's; on a TPU they are padded to complete batches."""
         sizes = {"train": 1, "dev": self.config.eval_batch_size, "test": self.config.predict_batch_size}
         path = os.path.join(self.config.output_dir, _RECORDS[split])
         encoded.features.write(path, multiple_of=sizes[split] if self.config.distribution.use_tpu else 1)
 
     def make_model(self, skip_padding: bool) -> ClassificationModel:
-        """The encoder with a classifier."""
+        """Creates an encoder with a classifier."""
         description, options = self.description, (self.config.recompute, skip_padding)
         weights = _class_weights(self.config, self.data, self.examples.get("train"))
         kind, config = description.problem_type, self.config
@@ -212,16 +213,16 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
             self.foundation.bert_config, description.outputs, kind, weights, *options, distillation
         )
 
-    def keep(self, folder: str) -> None:
+    def save_assets(self, directory: str) -> None:
         """See `Data.save`."""
-        self.data.save(folder)
+        self.data.save(directory)
 
     def outputs(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Logits."""
+        """Computes the logits, float32 [B, L]."""
         return {_LOGITS: self.model.logits(batch)}
 
     def gather(self, encoded: _Rows, outputs: OutputBatches) -> Floats:
-        """Logits in the order of the rows."""
+        """Collects the logits in the order of the rows, pooled over windows: float32 [N, L]."""
         logits, splits = outputs.in_order()[_LOGITS], encoded.features.window_splits
         return (
             logits if splits is None else pool_windows(logits, splits, self.description.window_pooling, self.directory)
@@ -229,7 +230,7 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
 
     @property
     def best_metric(self) -> str:
-        """By the kind of problem, if the task has that metric."""
+        """The default metric of the problem type, if the task has it; else the task's first metric."""
         names, name = self.data.metrics, _BEST_METRICS[self.description.problem_type]
         return name if name in names else names[0]
 
@@ -237,16 +238,16 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
         """See `scores.results`."""
         return result_names(self.data.metrics)
 
-    def score(self, encoded: _Rows, found: Floats) -> Evaluation:
+    def score(self, encoded: _Rows, gathered: Floats) -> Evaluation:
         """See `scores.results`."""
-        return Evaluation(self._results(found, encoded.labels), (encoded.labels, found))
+        return Evaluation(self._results(gathered, encoded.labels), (encoded.labels, gathered))
 
     def _results(self, logits: Floats, labels: NDArray[Any] | SparseRows) -> dict[str, float]:
         kind, threshold = self.description.problem_type, self.description.threshold
         return results(logits, labels, kind, self.data.metrics, threshold, self.config.eval_batch_size)
 
     def write_evaluation(self, evaluation: Evaluation) -> None:
-        """The scores of each label."""
+        """Logs and writes the scores of each label."""
         if self.teacher_results is not None:
             logger.info("Teacher: %s; student: %s.", _shown(self.teacher_results), _shown(evaluation.results))
         labels, logits = evaluation.details
@@ -254,34 +255,35 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
         if report:
             logger.info("\n%s\n\nWrote %s.", report.text(), ", ".join(report.save(self.config.output_dir)))
 
-    def evaluation_rows(self, encoded: _Rows, found: Floats) -> Iterator[dict[str, Any]]:
+    def evaluation_rows(self, encoded: _Rows, gathered: Floats) -> Iterator[dict[str, Any]]:
         """See `evaluated_rows`."""
-        return evaluated_rows(self.description, encoded.examples, encoded.labels, found)
+        return evaluated_rows(self.description, encoded.examples, encoded.labels, gathered)
 
-    def score_intervals(self, encoded: _Rows, found: Floats) -> dict[str, tuple[float, float]]:
+    def score_intervals(self, encoded: _Rows, gathered: Floats) -> dict[str, tuple[float, float]]:
         """See `score_intervals.of_metrics`."""
-        return score_intervals.of_metrics(self._evaluated(encoded, found), self.data.metrics)
+        return score_intervals.of_metrics(self._evaluated(encoded, gathered), self.data.metrics)
 
-    def report_sections(self, encoded: _Rows, found: Floats, evaluation: Evaluation) -> list[Section]:
+    def report_sections(self, encoded: _Rows, gathered: Floats, evaluation: Evaluation) -> list[Section]:
         """See `report_sections.sections`."""
-        return report_sections.sections(self._evaluated(encoded, found))
+        return report_sections.sections(self._evaluated(encoded, gathered))
 
-    def length_section(self, encoded: _Rows, found: Floats) -> Section:
+    def length_section(self, encoded: _Rows, gathered: Floats) -> Section:
         """See `report_rows.lengths`."""
-        return report_rows.lengths(self._evaluated(encoded, found))
+        return report_rows.lengths(self._evaluated(encoded, gathered))
 
-    def _evaluated(self, encoded: _Rows, found: Floats) -> Evaluated:
-        """They are kept, as each part of a report asks for them."""
-        columns = encoded.examples, encoded.labels, encoded.features, found
-        return self._latest.of(found, lambda: Evaluated(self.description, *columns))
+    def _evaluated(self, encoded: _Rows, gathered: Floats) -> Evaluated:
+        """The evaluation for reports; cached, as several methods use it."""
+        columns = encoded.examples, encoded.labels, encoded.features, gathered
+        return self._latest.of(gathered, lambda: Evaluated(self.description, *columns))
 
-    def write_predictions(self, encoded: _Rows, found: Floats) -> tuple[str, list[str]]:
+    def write_predictions(self, encoded: _Rows, gathered: Floats) -> tuple[str, list[str]]:
         """See `outputs.write_predictions`."""
-        folder, rows = self.config.output_dir, encoded.examples
-        probabilities = outputs.Probabilities(found, self.description.problem_type)
-        least = self.config.min_confidence
-        paths = outputs.write_predictions(folder, self.description, rows, probabilities, self.data.task, least)
-        if self.config.text is not None or self.config.predict_file == "-":
+        config, rows = self.config, encoded.examples
+        probabilities = outputs.Probabilities(gathered, self.description.problem_type)
+        paths = outputs.write_predictions(
+            config.output_dir, self.description, rows, probabilities, self.data.task, config.min_confidence
+        )
+        if config.text is not None or config.predict_file == "-":
             outputs.print_lines(paths[1])
         return counted(len(rows), "row"), paths
 
@@ -297,16 +299,16 @@ def _open_data(config: ClassificationConfig, foundation: Pretrained) -> Data:
     saved = TaskDescription.saved(config)
     if flags.do_lower_case is None and saved is None:
         flags = dataclasses.replace(flags, do_lower_case=foundation.do_lower_case)
-    of_checkpoint = None if config.do_train or saved or flags.labels_file else _task_of_checkpoint(config, flags)
-    data = open_data(flags, config.do_train, config.overwrite_output_dir, of_checkpoint)
+    checkpoint_task = None if config.do_train or saved or flags.labels_file else _checkpoint_task(config, flags)
+    data = open_data(flags, config.do_train, config.overwrite_output_dir, checkpoint_task)
     kind = data.description.problem_type
     needed = f"is for a single label a row, but the problem type of this task is {kind}; omit it"
     check_has_effect(config, ("min_confidence",), kind == "single_label", needed)
     return data
 
 
-def _task_of_checkpoint(config: ClassificationConfig, flags: DataConfig) -> TaskDescription | None:
-    """What the classifier of `--init_checkpoint` was trained for, without its paths; None if nothing says it."""
+def _checkpoint_task(config: ClassificationConfig, flags: DataConfig) -> TaskDescription | None:
+    """The task that the classifier of `--init_checkpoint` was trained for, without paths; None if it is unknown."""
     if not config.init_checkpoint:
         return None
     source = model_source.open_source(config.init_checkpoint, config.bert_config_file, config.num_hidden_layers)
@@ -326,7 +328,7 @@ def _class_weights(config: ClassificationConfig, data: Data, train: Examples | N
     if description.problem_type != "single_label":
         raise InputError(
             f"--class_weights={config.class_weights} is for rows with a single label each; the problem type of this "
-            f"task is {description.problem_type}. Leave the flag away."
+            f"task is {description.problem_type}. Omit the flag."
         )
     weights = label_lists.balanced_weights(np.asarray(data.labels(train)), description.labels).tolist()
     named = zip(description.labels, weights, strict=True)

@@ -16,44 +16,50 @@ from bert_tf2.tasks.classification.evaluated import Evaluated
 
 Interval = tuple[float, float]
 
-_MOST_DECISIONS = 2_000_000  # N x L of several labels a row; macro F1 of more has no interval
+_MAX_DECISIONS = 2_000_000  # N x L with several labels per row; with more, macro F1 has no interval
 
 
 def of_metrics(evaluated: Evaluated, names: Sequence[str]) -> dict[str, Interval]:
-    """Intervals of 95 % by `eval_<metric>`: Wilson's of what is a fraction of the rows, else the bootstrap's.
+    """95 % intervals by `eval_<metric>`: Wilson's for fractions of the rows, bootstrap intervals for other scores.
 
     Args:
       evaluated: an evaluation.
-      names: of the metrics, see `metrics.evaluate`.
+      names: names of the metrics, see `metrics.evaluate`.
+
+    Returns:
+      Lower and upper bound of each score that has an interval.
     """
     if evaluated.description.problem_type == "multi_label":
-        intervals = _of_several(evaluated.labels, evaluated.decided, set(names))
+        intervals = _for_several_labels(evaluated.labels, evaluated.predictions, set(names))
     else:
-        of_kind = _of_labels if evaluated.description.problem_type == "single_label" else _of_values
-        intervals = of_kind(np.asarray(evaluated.labels), evaluated.scores.predicted, set(names))
+        is_single = evaluated.description.problem_type == "single_label"
+        compute = _for_single_labels if is_single else _for_values
+        intervals = compute(np.asarray(evaluated.labels), evaluated.scores.predicted, set(names))
     return {f"eval_{name}": intervals[name] for name in names if name in intervals}
 
 
-def _of_labels(labels: NDArray[Any], predicted: NDArray[Any], names: set[str]) -> dict[str, Interval]:
+def _for_single_labels(labels: NDArray[Any], predicted: NDArray[Any], names: set[str]) -> dict[str, Interval]:
     intervals = {"accuracy": wilson(int(np.count_nonzero(labels == predicted)), len(labels))}
-    # A confusion is a pair of labels that occurs; a resample is how often it has each.
+    # A statistic depends only on how often a resample has each pair of true and predicted label.
     size = int(max(labels.max(initial=0), predicted.max(initial=0))) + 1
-    pairs, cells = np.unique(labels.astype(np.int64) * size + predicted, return_inverse=True)
-    true, taken = pairs // size, pairs % size
+    pairs, pair_of_row = np.unique(labels.astype(np.int64) * size + predicted, return_inverse=True)
+    pair_true, pair_predicted = pairs // size, pairs % size
 
-    def counted(score: Callable[..., float]) -> Callable[[NDArray[Any]], float]:
+    def from_counts(score: Callable[..., float]) -> Callable[[NDArray[Any]], float]:
         def statistic(rows: NDArray[Any]) -> float:
             counts = np.bincount(rows, minlength=len(pairs))
             return score(
-                np.bincount(true, np.where(true == taken, counts, 0), size),
-                np.bincount(true, counts, size),
-                np.bincount(taken, counts, size),
+                np.bincount(pair_true, np.where(pair_true == pair_predicted, counts, 0), size),
+                np.bincount(pair_true, counts, size),
+                np.bincount(pair_predicted, counts, size),
             )
 
         return statistic
 
     scores = {"macro_f1": _macro_f1, "f1": _f1_of_label_1, "matthews": _matthews}
-    return intervals | {name: bootstrap(cells, counted(score)) for name, score in scores.items() if name in names}
+    return intervals | {
+        name: bootstrap(pair_of_row, from_counts(score)) for name, score in scores.items() if name in names
+    }
 
 
 def _f1s(right: NDArray[Any], true: NDArray[Any], predicted: NDArray[Any]) -> NDArray[Any]:
@@ -61,7 +67,7 @@ def _f1s(right: NDArray[Any], true: NDArray[Any], predicted: NDArray[Any]) -> ND
 
 
 def _macro_f1(right: NDArray[Any], true: NDArray[Any], predicted: NDArray[Any]) -> float:
-    """The mean over labels that are there or predicted."""
+    """The mean over labels that occur or are predicted."""
     return float(_f1s(right, true, predicted)[(true + predicted) > 0].mean())
 
 
@@ -70,39 +76,39 @@ def _f1_of_label_1(right: NDArray[Any], true: NDArray[Any], predicted: NDArray[A
 
 
 def _matthews(right: NDArray[Any], true: NDArray[Any], predicted: NDArray[Any]) -> float:
-    """Of any number of labels; 0 where it is not defined."""
+    """The Matthews correlation for any number of labels; 0 if it is undefined."""
     rows = true.sum()
     spread = (rows**2 - (predicted**2).sum()) * (rows**2 - (true**2).sum())
     return float((right.sum() * rows - (true * predicted).sum()) / np.sqrt(spread)) if spread > 0 else 0.0
 
 
-def _of_several(
+def _for_several_labels(
     labels: NDArray[Any] | SparseRows, predicted: Callable[[int, int], NDArray[Any]], names: set[str]
 ) -> dict[str, Interval]:
-    has_macro = "macro_f1" in names and labels.shape[0] * labels.shape[1] <= _MOST_DECISIONS
+    has_macro = "macro_f1" in names and labels.shape[0] * labels.shape[1] <= _MAX_DECISIONS
     counts, by_label, exact = [], [], 0
     for begin, end in row_ranges(*labels.shape):
         is_true, is_predicted = labels[begin:end] != 0, predicted(begin, end)
-        parts = (is_true & is_predicted, is_true, is_predicted)
-        counts.append(np.stack([part.sum(axis=1) for part in parts], axis=1))
+        decisions = (is_true & is_predicted, is_true, is_predicted)
+        counts.append(np.stack([decision.sum(axis=1) for decision in decisions], axis=1))
         exact += int((is_true == is_predicted).all(axis=1).sum())
         if has_macro:
-            by_label.append(np.concatenate(parts, axis=1).astype(np.float32))
+            by_label.append(np.concatenate(decisions, axis=1).astype(np.float32))
     intervals = {
         "exact_match": wilson(exact, labels.shape[0]),
         "micro_f1": bootstrap_sums(np.concatenate(counts), lambda sums: float(_f1s(*sums))),
     }
-    if has_macro:  # of columns [N, 3 * L]
-        columns = np.concatenate(by_label)
+    if has_macro:
+        columns = np.concatenate(by_label)  # [N, 3 * L]
         intervals["macro_f1"] = bootstrap_sums(columns, lambda sums: float(_f1s(*np.split(sums, 3)).mean()))
     return intervals
 
 
-def _of_values(labels: NDArray[Any], predicted: NDArray[Any], names: set[str]) -> dict[str, Interval]:
+def _for_values(labels: NDArray[Any], predicted: NDArray[Any], names: set[str]) -> dict[str, Interval]:
     from scipy import stats
 
     pairs = np.stack([labels, predicted], axis=1).astype(np.float64)
-    # Of a resample, the ranks are those of all rows.
+    # In resamples, each row keeps its rank among all rows.
     ranks = np.stack([stats.rankdata(column) for column in pairs.T], axis=1)
     errors = np.stack([(pairs[:, 0] - pairs[:, 1]) ** 2, np.ones(len(pairs))], axis=1)
     scores: dict[str, tuple[NDArray[Any], Callable[[NDArray[Any]], float]]] = {
@@ -114,7 +120,7 @@ def _of_values(labels: NDArray[Any], predicted: NDArray[Any], names: set[str]) -
 
 
 def _moments(pairs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What a correlation follows from: 1, x, y, xx, yy, xy of each pair, [N, 6]."""
+    """The terms from whose sums a correlation is computed: 1, x, y, xx, yy, xy of each pair, [N, 6]."""
     x, y = (pairs - pairs.mean(axis=0)).T
     return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
 

@@ -22,21 +22,22 @@ Array = NDArray[Any]
 def pool_windows(
     logits: NDArray[np.float32], window_splits: NDArray[np.int64], pooling: WindowPooling, directory: str | None = None
 ) -> NDArray[np.float32]:
-    """A model's outputs for texts, pooled from those for their windows: float32 [N, L].
+    """Pools a model's outputs for windows into those for the rows: float32 [N, L].
 
     Args:
-      logits: float32 [M, L], of each window.
-      window_splits: int64 [N + 1]: those of text `i` are `window_splits[i]` to `window_splits[i + 1]`, at least one.
-      pooling: whether each number is the mean of those of the windows, or the greatest.
-      directory: see `spilled.empty`.
+      logits: the outputs for each of M windows, float32 [M, L].
+      window_splits: int64 [N + 1]; the windows of row `i` are `window_splits[i]` to `window_splits[i + 1]`, at least
+        one.
+      pooling: whether to take the mean or the maximum over the windows.
+      directory: for data that exceeds memory, see `spilled.empty`.
     """
     pooled = spilled.empty((len(window_splits) - 1, logits.shape[1]), np.float32, directory)
     operation = np.maximum if pooling == "max" else np.add
     for begin, end in row_ranges(*pooled.shape):
         splits = window_splits[begin : end + 1]
-        part = np.asarray(logits[splits[0] : splits[-1]], np.float64)
-        found = operation.reduceat(part, splits[:-1] - splits[0], axis=0)
-        pooled[begin:end] = found / np.diff(splits)[:, None] if pooling == "mean" else found
+        block = np.asarray(logits[splits[0] : splits[-1]], np.float64)
+        reduced = operation.reduceat(block, splits[:-1] - splits[0], axis=0)
+        pooled[begin:end] = reduced / np.diff(splits)[:, None] if pooling == "mean" else reduced
     return pooled
 
 
@@ -44,8 +45,8 @@ def row_losses(logits: Array, labels: Array, problem_type: ProblemType) -> NDArr
     """The loss of each row, as in training: float64 [N].
 
     Args:
-      logits: [N, L].
-      labels: int [N]; for several labels 0 and 1, [N, L]; for regression float [N].
+      logits: the model's outputs, [N, L].
+      labels: the label ids, int [N]; for several labels 0 or 1, [N, L]; for regression the values, float [N].
       problem_type: see `metrics.PROBLEM_TYPES`.
     """
     values = np.asarray(logits, np.float64)
@@ -55,7 +56,7 @@ def row_losses(logits: Array, labels: Array, problem_type: ProblemType) -> NDArr
         return np.asarray(-special.log_softmax(values, axis=1)[np.arange(len(values)), labels])
     if problem_type == "regression":
         return np.asarray((values[:, 0] - labels) ** 2)
-    # log(1 + exp(z)), with z's sign turned where the label is there.
+    # log(1 + exp(-z)) for labels that apply, log(1 + exp(z)) for others.
     return np.asarray(np.logaddexp(0.0, np.where(labels > 0, -values, values)).mean(axis=1))
 
 
@@ -75,21 +76,23 @@ def results(
     """The results of an evaluation.
 
     Args:
-      logits, labels, problem_type: see `row_losses`; labels may be sparse.
-      names: of the metrics, for `metrics.evaluate`.
-      threshold: for several labels.
-      batch_size: rows of a batch of the evaluation.
+      logits: see `row_losses`.
+      labels: see `row_losses`; may be sparse.
+      problem_type: see `row_losses`.
+      names: names of the metrics, for `metrics.evaluate`.
+      threshold: minimum probability of a predicted label, for several labels.
+      batch_size: rows per evaluation batch.
 
     Returns:
-      `eval_<metric>` for each; `eval_loss`, the mean loss of the rows; `loss`, the mean of the mean losses of batches
-      in the order of the rows, which is another number where the last batch is not full.
+      `eval_<metric>` for each metric; `eval_loss`, the mean loss of the rows; `loss`, the mean of the mean losses of
+      batches in the order of the rows, which differs from `eval_loss` if the last batch is smaller.
     """
-    parts = row_ranges(*logits.shape)
-    losses = np.concatenate([row_losses(logits[begin:end], labels[begin:end], problem_type) for begin, end in parts])
+    blocks = row_ranges(*logits.shape)
+    losses = np.concatenate([row_losses(logits[begin:end], labels[begin:end], problem_type) for begin, end in blocks])
     batches = [losses[begin : begin + batch_size].mean() for begin in range(0, len(losses), batch_size)]
-    found = metrics.evaluate(problem_type, logits, labels, names, threshold)
+    scores = metrics.evaluate(problem_type, logits, labels, names, threshold)
     return {
-        **{f"eval_{name}": value for name, value in found.items()},
+        **{f"eval_{name}": value for name, value in scores.items()},
         "eval_loss": float(losses.mean()),
         "loss": float(np.mean(batches)),
     }

@@ -20,22 +20,22 @@ if TYPE_CHECKING:  # it imports TensorFlow
 
 
 def split_columns(names: str) -> tuple[str, ...]:
-    """The columns of `--label_columns`; a name with a comma stands in quotes, as in CSV.
+    """Splits the value of `--label_columns`; names that contain a comma are quoted, as in CSV.
 
     Raises:
-      InputError: there are not several different ones.
+      InputError: there are fewer than two names, or they are not distinct.
     """
-    found = [name.strip() for row in csv.reader([names], skipinitialspace=True) for name in row]
-    if len(found) < 2 or len(set(found)) < len(found) or not all(found):
+    columns = [name.strip() for row in csv.reader([names], skipinitialspace=True) for name in row]
+    if len(columns) < 2 or len(set(columns)) < len(columns) or not all(columns):
         raise InputError(
             f"--label_columns={names!r:.200}: expected the names of different columns separated by commas, one for "
             "each label: --label_columns=rude,angry. One column of labels is --label_column."
         )
-    return tuple(found)
+    return tuple(columns)
 
 
 def join_columns(names: Sequence[str]) -> str:
-    """What `split_columns` splits."""
+    """Joins names so that `split_columns` splits them."""
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(names)
     return line.getvalue()
@@ -49,28 +49,28 @@ class TaskDescription(Description):
     """The settings of the training run that evaluation and prediction need.
 
     Attributes:
-      name: of the task: GLUE's, or what the user called it.
+      name: the name of the task: that of a GLUE task, or the user's choice for custom data.
       problem_type: see `metrics.PROBLEM_TYPES`.
-      labels: in the order of their ids; none for regression.
+      labels: the labels in the order of their ids; none for regression.
       max_seq_length: maximum tokens per sequence.
-      do_lower_case: whether case and accents were stripped.
+      do_lower_case: whether the text is lower-cased and accents are stripped.
       threshold: minimum probability of a predicted label, with several labels.
-      text_column: name or number; this and what follows is for data of the user's own.
-      text_pair_column: of the second text, None where there is one.
-      label_column: of the label; None where there are columns of labels.
-      label_columns: of labels that have a column each, separated by commas; None where there is one column.
-      id_column: of what rows are called; None where they are numbered.
+      text_column: name or number of the text column; this and the following columns are those of custom data.
+      text_pair_column: the column of the second text; None if there is a single text.
+      label_column: the column of the label; None if there are label columns.
+      id_column: the column of row ids; None if rows are numbered.
       header: whether the first row of CSV and TSV files names the columns.
-      label_separator: what stands between several labels in a cell.
-      data_dir: directory of a GLUE task's files.
-      dev_file: what was evaluated, of data of the user's own.
-      predict_file: what was predicted.
-      long_text: what becomes of texts that are longer than `max_seq_length`.
-      window_stride: of windows, tokens from the begin of one to that of the next; None: half a window.
-      window_pooling: how the logits of a text's windows become one.
+      label_separator: the separator of several labels in a cell.
+      data_dir: the directory of a GLUE task's files.
+      dev_file: the evaluated file of custom data.
+      predict_file: the predicted file of custom data.
+      label_columns: comma-separated columns, one for each label; None if there is one label column.
+      long_text: how texts longer than `max_seq_length` are handled.
+      window_stride: with windows, tokens from the start of one window to that of the next; None: half a window.
+      window_pooling: with windows, how the logits of a text are computed from those of its windows.
 
     Raises:
-      InputError: a value is impossible.
+      InputError: a value is invalid.
     """
 
     TASK = "classification"
@@ -125,8 +125,8 @@ class TaskDescription(Description):
 
         Args:
           source: a model with a classifier.
-          max_seq_length: tokens of a sequence at most.
-          do_lower_case: whether case and accents are stripped.
+          max_seq_length: maximum tokens per sequence.
+          do_lower_case: whether the text is lower-cased and accents are stripped.
         """
         labels = source.labels or default_labels(source.shapes["output_bias"][0])
         kind = source.problem_type or ("regression" if len(labels) == 1 else "single_label")

@@ -31,7 +31,7 @@ _ADVICE = "give a classifier that was fine-tuned: the directory of a training, o
 
 @contextlib.contextmanager
 def _naming_the_flag() -> Iterator[None]:
-    """Makes errors say that they are about the teacher, not the student."""
+    """Prefixes error messages with the flag, so that they are not taken as messages about the student."""
     try:
         yield
     except InputError as error:
@@ -43,10 +43,10 @@ class Teacher:
     """A teacher, without its weights.
 
     Attributes:
-      path: its checkpoint or directory, for `pretrained.load`.
-      foundation: its config, vocabulary and case.
-      description: its task.
-      order: for each of the student's labels, its id in the teacher; for regression `(0,)`.
+      path: its checkpoint or directory, for `model_source.load`.
+      foundation: its model config, vocabulary and case.
+      description: the description of its task.
+      order: the teacher's id of each of the student's labels; for regression `(0,)`.
     """
 
     path: str
@@ -61,7 +61,7 @@ class Teacher:
 
         Args:
           path: the value of `--teacher`.
-          student: the student's task.
+          student: the description of the student's task.
           output_dir: the student's run directory.
 
         Raises:
@@ -78,11 +78,11 @@ class Teacher:
         order = _order(path, description, student, has_names=bool(source.labels))
         pairs = student.has_pairs
         foundation.check_sequences(description.max_seq_length, segments=1 + pairs)
-        best_weights.say_if_better(local, "the teacher's", "--teacher={best}")
+        best_weights.log_if_better(local, "the teacher's", "--teacher={best}")
         return cls(local, foundation, description, order)
 
     def make_model(self, skip_padding: bool) -> ClassificationModel:
-        """The teacher with random weights; for `skip_padding` see `encoder.BertModel.call`."""
+        """Creates the teacher's model with random weights; for `skip_padding` see `encoder.BertModel.call`."""
         description = self.description
         return ClassificationModel(
             self.foundation.bert_config, description.outputs, description.problem_type, skip_padding=skip_padding
@@ -90,25 +90,25 @@ class Teacher:
 
     @_naming_the_flag()
     def load(self, model: Task) -> None:
-        """Loads the weights into a model of `make_model`.
+        """Loads the teacher's weights into a model that `make_model` created.
 
         Raises:
-          InputError: they cannot be read, or some are missing.
+          InputError: the weights cannot be read, or some are missing.
         """
         report = model_source.load(checkpoints.tf_variables(model.named_variables), self.path, _HEAD)
-        lacking = (*report.missing, *report.mismatched)
-        if lacking:
-            raise InputError(f"{report.prefix} lacks {some(lacking)}, or has it in another shape; {_ADVICE}.")
+        missing = (*report.missing, *report.mismatched)
+        if missing:
+            raise InputError(f"{report.prefix} lacks {some(missing)}, or has it in another shape; {_ADVICE}.")
         logger.info("The teacher's weights are those of %s.", report.prefix)
         if any(name.endswith(f"/{checkpoints.AVERAGE}") for name in report.unused):
             logger.warning("%s also has moving averages; the weights themselves are used.", report.prefix)
 
 
 def _description(source: Source, path: str, max_seq_length: int, do_lower_case: bool) -> TaskDescription:
-    """The task of a model: from `task.json`, else from its head, with the student's `max_seq_length`.
+    """The description of the teacher's task, from `task.json`, else from its head and the student's `max_seq_length`.
 
     Raises:
-      InputError: it is not a classifier.
+      InputError: the model is not a classifier.
     """
     if source.classifier in _OTHER_HEADS or "output_weights" not in source.own_names:
         raise InputError(f"{path} {_OTHER_HEADS.get(source.classifier or '', 'has no classifier')}; {_ADVICE}.")
@@ -135,7 +135,7 @@ def _check_same_task(path: str, teacher: TaskDescription, student: TaskDescripti
 
 
 def _order(path: str, teacher: TaskDescription, student: TaskDescription, has_names: bool) -> tuple[int, ...]:
-    """See `Teacher.order`; labels without names are assumed to be in the student's order."""
+    """The value of `Teacher.order`; labels without names are assumed to be in the student's order."""
     if teacher.problem_type == "regression":
         return (0,)
     labels = {label: number for number, label in enumerate(teacher.labels)}

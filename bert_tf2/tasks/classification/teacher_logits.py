@@ -1,6 +1,6 @@
-"""A teacher's logits: computed once before the training, saved in the run directory, a column of the examples.
+"""A teacher's logits: computed once before training, saved in the run directory, added to the examples as a column.
 
-Shapes: `N` rows, `M` sequences (windows, if the teacher divides long rows into them), `L` labels.
+Shapes: `N` rows, `M` sequences (windows, if long rows are split into windows), `L` labels.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ from bert_tf2.tasks.classification.scores import pool_windows
 from bert_tf2.tasks.classification.teacher import Teacher
 from bert_tf2.tasks.finetuning import kept_outputs, outputs
 from bert_tf2.tasks.finetuning.loop import Finetuning
-from bert_tf2.tasks.finetuning.task import Beside
+from bert_tf2.tasks.finetuning.task import CreateCompanion
 from bert_tf2.training.distribution import Workers
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 Floats = NDArray[np.float32]
 
 _LOGITS = "logits"
-_BATCH_SIZE = 32  # at least: it fits wherever a model can be trained, and smaller ones leave a GPU idle
+_BATCH_SIZE = 32  # at least; it fits into memory wherever training does, and smaller batches leave a GPU idle
 _FILE = re.compile(r"(train|dev|unlabeled_\d+)-[0-9a-f]{16}\.npy")
 
 
@@ -44,8 +44,8 @@ _FILE = re.compile(r"(train|dev|unlabeled_\d+)-[0-9a-f]{16}\.npy")
 class TeacherLogits:
     """A teacher with its weights, on the devices of a run.
 
-    The name of a file of logits contains a digest of all that they depend on: the teacher's weights, its tokens, its
-    precision. So a training that is resumed, or that uses the same rows with another learning rate, reuses the file,
+    The name of a file of logits contains a digest of everything that they depend on: the teacher's weights, its tokens,
+    its precision. So a training that resumes, or that uses the same rows with another learning rate, reuses the file,
     and no change goes unnoticed.
 
     Attributes:
@@ -53,86 +53,90 @@ class TeacherLogits:
       predictor: its model on the devices.
       weights: a fingerprint of its weights.
       directory: for data that exceeds memory, see `spilled`.
-      kept_in: the directory in which logits are saved; None: they are not saved.
-      is_dry: whether to compute nothing; all logits are then 0.
+      logits_dir: the directory in which logits are saved; None: they are not saved.
+      is_dry: whether this is a dry run, which computes nothing; all logits are 0.
     """
 
     teacher: Teacher
     predictor: Finetuning
     weights: str
     directory: str | None
-    kept_in: str | None
+    logits_dir: str | None
     is_dry: bool
 
     @classmethod
-    def start(cls, teacher: Teacher, beside: Beside, kept_in: str, directory: str | None) -> Self:
+    def start(
+        cls, teacher: Teacher, create_companion: CreateCompanion, logits_dir: str | None, directory: str | None
+    ) -> Self:
         """Loads the teacher.
 
         Args:
           teacher: the teacher.
-          beside: see `FinetuningTask.complete_training`.
-          kept_in: the directory in which logits are saved. Several workers save none, as each would need the files of
-            the others.
-          directory: see the attribute.
+          create_companion: see `FinetuningTask.complete_training`.
+          logits_dir: the directory in which logits are saved. Several workers save none, as each would need the files
+            of the others.
+          directory: for data that exceeds memory, see `spilled`.
 
         Raises:
-          InputError: the weights cannot be used.
+          InputError: the weights cannot be read, or some are missing.
         """
-        predictor = beside(teacher.foundation, teacher.make_model)
+        predictor = create_companion(teacher.foundation, teacher.make_model)
         teacher.load(predictor.model)
-        several = Workers.of(predictor.strategy).count > 1
+        if Workers.of(predictor.strategy).count > 1:
+            logits_dir = None
         weights = outputs.fingerprint(predictor.model)
-        return cls(teacher, predictor, weights, directory, None if several else kept_in, predictor.config.dry_run)
+        return cls(teacher, predictor, weights, directory, logits_dir, predictor.config.dry_run)
 
-    def of(self, parts: Mapping[str, Examples]) -> dict[str, Floats]:
-        """The logits of several files, each float32 `[N, L]` in the order of the student's labels.
+    def of(self, examples: Mapping[str, Examples]) -> dict[str, Floats]:
+        """The logits for the rows of several files, each float32 `[N, L]` in the order of the student's labels.
 
         Args:
-          parts: by the first part of the names of the files of logits: "train", "dev", "unlabeled_0", "unlabeled_1".
+          examples: the rows by name: "train", "dev", "unlabeled_0", "unlabeled_1" and so on; the names of the files of
+            logits begin with these.
 
         Raises:
-          InputError: a logit is not finite, or another process computes the same file.
-          OSError: they cannot be written.
+          InputError: a logit is not finite, or another process is computing the same file.
+          OSError: the logits cannot be written.
         """
         tokenizer = self.teacher.foundation.tokenizer(self.teacher.description.do_lower_case)
         if self.is_dry:
-            return {name: np.zeros((len(rows), len(self.teacher.order)), np.float32) for name, rows in parts.items()}
+            return {name: np.zeros((len(rows), len(self.teacher.order)), np.float32) for name, rows in examples.items()}
         model, description = cast(ClassificationModel, self.predictor.model), self.teacher.description
         predict = self.predictor.compiled(lambda batch: {_LOGITS: model.logits(batch)})
-        logits, used = {}, set()
+        logits, used_files = {}, set()
         lengths = description.max_seq_length, self.directory, description.long_text, description.window_stride
-        for name, rows in parts.items():
+        for name, rows in examples.items():
             features = featurize(rows, np.zeros(len(rows), np.int32), tokenizer, *lengths)
             logger.info("The teacher reads %s: %s", rows.path, features.truncation())
             arrays = arrays_of(features, self.directory)
             digest = kept_outputs.digest(arrays)
             file = f"{name}-{self._key(features, digest)}.npy"
-            used.add(file)
-            logits[name] = self._ordered(self._of_rows(file, rows, features, arrays, digest, predict))
-        self._remove_others(used)
+            used_files.add(file)
+            logits[name] = self._ordered(self._read_or_compute(file, rows, features, arrays, digest, predict))
+        self._remove_others(used_files)
         return logits
 
     def _key(self, features: Features, digest: str) -> str:
-        """A digest of all that logits depend on, except for rounding."""
+        """A digest of everything that the logits depend on, except for rounding."""
         splits, pooling = features.window_splits, self.teacher.description.window_pooling
         windows = None if splits is None else (hashlib.sha256(splits.tobytes()).hexdigest(), pooling)
         config, precision = self.teacher.foundation.bert_config.to_dict(), self.predictor.precision.precision
         content = json.dumps([config, precision, self.weights, digest, windows], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
-    def _of_rows(
+    def _read_or_compute(
         self, file: str, rows: Examples, features: Features, arrays: ExampleArrays, digest: str, predict: Any
     ) -> Floats:
-        """The logits of a file in the order of the teacher's labels: saved ones, else computed and saved."""
-        path = None if self.kept_in is None else os.path.join(self.kept_in, file)
+        """The logits for the rows of a file in the order of the teacher's labels, saved ones if there are any."""
+        path = None if self.logits_dir is None else os.path.join(self.logits_dir, file)
         shape = len(rows), self.teacher.description.outputs
-        if path is not None and (kept := read(path, shape, self.directory)) is not None:
+        if path is not None and (saved := read(path, shape, self.directory)) is not None:
             logger.info("Using the teacher's logits for %s in %s.", rows.path, path)
-            return kept
+            return saved
         batch_size = max(_BATCH_SIZE, self.predictor.config.predict_batch_size)
         batches = self.predictor.outputs(predict, arrays, batch_size, self.directory, path)
-        follows_from = {"weights": self.weights, "examples": digest}
-        computed = kept_outputs.compute(batches, {_LOGITS: shape[1]}, follows_from)
+        digests = {"weights": self.weights, "examples": digest}
+        computed = kept_outputs.compute(batches, {_LOGITS: shape[1]}, digests)
         values = computed.values[_LOGITS]
         logits = spilled.empty((len(arrays), shape[1]), np.float32, self.directory)
         for begin, end in row_ranges(*logits.shape):
@@ -157,26 +161,26 @@ class TeacherLogits:
             ordered[begin:end] = logits[begin:end, order]
         return ordered
 
-    def _remove_others(self, used: set[str]) -> None:
-        """Removes logits of other teachers or rows."""
-        if self.kept_in is None or not file_system.isdir(self.kept_in):
+    def _remove_others(self, used_files: set[str]) -> None:
+        """Removes saved logits of other teachers or other rows."""
+        if self.logits_dir is None or not file_system.isdir(self.logits_dir):
             return
-        for name in file_system.listdir(self.kept_in):
+        for name in file_system.listdir(self.logits_dir):
             file = name.removeprefix(".").removesuffix(".unfinished")
-            if _FILE.fullmatch(file) and file not in used:
-                path = os.path.join(self.kept_in, file)
+            if _FILE.fullmatch(file) and file not in used_files:
+                path = os.path.join(self.logits_dir, file)
                 resumable_output.discard(path)
                 if file_system.exists(path):
                     file_system.remove(path)
 
 
 def read(path: str, shape: tuple[int, int], directory: str | None) -> Floats | None:
-    """Reads what `write` wrote, float32 `[N, L]`; None if there is no such file, or it is corrupt.
+    """Reads logits that `write` wrote, float32 `[N, L]`; None if the file does not exist or is corrupt.
 
     Args:
-      path: the file.
+      path: the path of the file.
       shape: `(N, L)`.
-      directory: see `spilled.empty`.
+      directory: for data that exceeds memory, see `spilled.empty`.
     """
     if not file_system.isfile(path):
         return None
@@ -197,10 +201,10 @@ def read(path: str, shape: tuple[int, int], directory: str | None) -> Floats | N
 
 
 def write(path: str, logits: Floats) -> None:
-    """Writes logits, float32 `[N, L]`, for `numpy.load`.
+    """Writes logits, float32 `[N, L]`, as an .npy file.
 
     Raises:
-      OSError: they cannot be written.
+      OSError: the file cannot be written.
     """
     header = {"descr": "<f4", "fortran_order": False, "shape": logits.shape}
     with atomic.replacing(path, "wb") as file:
@@ -209,29 +213,29 @@ def write(path: str, logits: Floats) -> None:
             file.write(np.ascontiguousarray(logits[begin:end], "<f4").data)
 
 
-def taught(
+def with_logits(
     labeled: Features, unlabeled: Sequence[Features], logits: Sequence[Floats], directory: str | None
 ) -> ExampleArrays:
-    """Training examples with a column of the teacher's logits and, if some have no label, one that says which.
+    """The training examples with a column of the teacher's logits and, if some are unlabeled, one that says which.
 
     Args:
       labeled: the student's features of the rows with labels.
-      unlabeled: those of the files of unlabeled rows.
-      logits: for each of these, float32 `[N, L]`.
+      unlabeled: its features of each file of unlabeled rows.
+      logits: the teacher's logits for `labeled` and each of `unlabeled`, float32 `[N, L]`.
       directory: for data that exceeds memory, see `spilled`.
     """
-    parts = []
+    all_arrays = []
     for number, features in enumerate((labeled, *unlabeled)):
         arrays = arrays_of(features, directory)
-        columns = {**arrays.columns, TEACHER_LOGITS: _of_windows(logits[number], features, directory)}
+        columns = {**arrays.columns, TEACHER_LOGITS: _repeat_for_windows(logits[number], features, directory)}
         if unlabeled:
             columns[IS_LABELED] = np.full(len(arrays), number == 0, np.float32)
-        parts.append(dataclasses.replace(arrays, columns=columns))
-    return ExampleArrays.joined(parts, directory)
+        all_arrays.append(dataclasses.replace(arrays, columns=columns))
+    return ExampleArrays.joined(all_arrays, directory)
 
 
-def _of_windows(logits: Floats, features: Features, directory: str | None) -> Floats:
-    """The logits for each sequence, those of its row: float32 `[M, L]`."""
+def _repeat_for_windows(logits: Floats, features: Features, directory: str | None) -> Floats:
+    """The logits of the row of each sequence: float32 `[M, L]`."""
     splits = features.window_splits
     if splits is None:
         return logits

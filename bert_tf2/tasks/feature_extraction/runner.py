@@ -112,8 +112,8 @@ def _check_files(config: FeatureConfig, paths: list[str]) -> None:
 
 
 def _find_foundation(config: FeatureConfig) -> Pretrained:
-    """Finds config and vocabulary: from the flags, else from the checkpoint's directory."""
-    best_weights.say_if_better(config.init_checkpoint, "used", "--init_checkpoint={best}")
+    """Config and vocabulary: from the flags, else from the checkpoint's directory."""
+    best_weights.log_if_better(config.init_checkpoint, "used", "--init_checkpoint={best}")
     foundation = pretrained.find(
         config.init_checkpoint,
         bert_config_file=config.bert_config_file,

@@ -1,6 +1,6 @@
-"""The weights with the best score on the dev data: `best/` in the directory of a training, and what `--use_best` takes.
+"""The weights with the best score on the dev data: `best/` in a run directory, which `--use_best` selects.
 
-Everything that reads a model of a training's directory asks here which weights are meant.
+All code that reads a model from a run directory relies on this module to choose between these and the latest weights.
 """
 
 import dataclasses
@@ -21,13 +21,13 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class BestScore:
-    """What the weights in `best/` were chosen by: the content of its `score.json`.
+    """The score by which the weights in `best/` were chosen: the content of its `score.json`.
 
     Attributes:
-      metric: name of the number in an evaluation's results.
-      value: its value; NaN if it was not finite.
-      step: of the weights.
-      run: with `--search`, the directory of the run that they come from, within that of the search.
+      metric: name of the score in the evaluation's results.
+      value: the score; NaN if it was not finite.
+      step: the step of the weights.
+      run: with `--search`, the directory of the run with these weights, relative to that of the search.
     """
 
     metric: str
@@ -48,10 +48,10 @@ class BestScore:
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> Self | None:
-        """Reads what `save` wrote; None if there is no such file.
+        """Reads the file that `save` writes; None if it does not exist.
 
         Raises:
-          InputError: it is corrupt.
+          InputError: the file is corrupt.
         """
         path = os.path.join(directory, run_files.BEST_SCORE)
         if not file_system.exists(path):
@@ -70,20 +70,20 @@ class BestScore:
 
 
 def directory_of(directory: str) -> str:
-    """Where the best weights of a training's directory are, if there are any."""
+    """The directory of the best weights within a run directory; it need not exist."""
     return os.path.join(directory, run_files.BEST)
 
 
 def exist(directory: str) -> bool:
-    """Whether a training's directory has best weights."""
+    """Whether a run directory has best weights."""
     return listing.is_listed(directory_of(directory))
 
 
 def check(directory: str) -> None:
-    """Checks that `--use_best` has something to use.
+    """Checks that a run directory has the best weights that `--use_best` asks for.
 
     Raises:
-      InputError: it has not.
+      InputError: it has none.
     """
     if not exist(directory):
         raise InputError(
@@ -93,62 +93,62 @@ def check(directory: str) -> None:
 
 
 def check_replaceable(directory: str) -> None:
-    """Checks that a training may write its best weights into its directory.
+    """Checks that a training may replace the best weights in its run directory.
 
     Raises:
-      InputError: those there are of a search, or a link leads elsewhere.
+      InputError: they are those of a search, or `best/` is a symbolic link.
     """
     best = directory_of(directory)
     if file_system.islink(best):
         raise InputError(f"{best} is a symbolic link, so the checkpoints there are not this training's; remove it.")
-    kept = BestScore.load(best)
-    if kept and kept.run:
+    score = BestScore.load(best)
+    if score and score.run:
         raise InputError(
             f"{best} has the best weights of a search, which this training would replace; give another --output_dir."
         )
 
 
-def say_if_better(directory: str, used: str, taken_by: str = "--use_best", level: int = logging.INFO) -> None:
-    """Logs, where the latest weights of a training are not the best ones, which are which.
+def log_if_better(directory: str, used: str, selector: str = "--use_best", level: int = logging.INFO) -> None:
+    """Logs that a run directory has better weights than its latest ones, if that is so, and how to use them.
 
     Args:
-      directory: of the training; anything else is ignored.
-      used: what is done with the latest ones: "exported".
-      taken_by: what takes the best ones, with `{best}` for their directory: "--init_checkpoint={best}".
-      level: of the log.
+      directory: a run directory; any other directory is ignored.
+      used: what is done with the latest weights: "exported".
+      selector: what selects the best weights, with `{best}` for their directory: "--init_checkpoint={best}".
+      level: the log level.
     """
     best = directory_of(directory)
     if not (listing.is_listed(directory) and listing.is_listed(best)):
         return
     try:
-        step, best_step = (checkpoints.step_of(str(checkpoints.latest(place))) for place in (directory, best))
+        step, best_step = (checkpoints.step_of(str(checkpoints.latest(path))) for path in (directory, best))
         score = BestScore.load(best)
-    except InputError as error:  # of best/, which was not asked for; the latest ones are checked when they are loaded
+    except InputError as error:  # no failure, as best/ is not used; the latest weights are checked when they are loaded
         logger.warning("%s cannot be compared with the latest weights: %s", best, error)
         return
     if step == best_step:
         return
     metric = score.metric if score and score.step == best_step else None
     value, best_value = _score_at(directory, step, metric), score.value if score else math.nan
-    if metric and value == best_value:  # of equal scores, best/ has the first
+    if metric and value == best_value:  # best/ has the first of several equal scores
         return
     logger.log(
         level,
         "The latest weights (%s) are %s; those in %s (%s) had the best score on the dev data: %s takes them.",
-        _described(step, metric, value),
+        _description(step, metric, value),
         used,
         best,
-        _described(best_step, metric, best_value),
-        taken_by.format(best=best),
+        _description(best_step, metric, best_value),
+        selector.format(best=best),
     )
 
 
 def _score_at(directory: str, step: int, metric: str | None) -> float:
-    """What the history of a training says of a step; NaN if nothing."""
+    """The score of a step in the history of a training; NaN if there is none."""
     history = read_history(os.path.join(directory, run_files.EVAL_HISTORY)) if metric else []
     values = [entry.get(str(metric), math.nan) for entry in history if entry["step"] == step]
     return float(values[-1]) if values else math.nan
 
 
-def _described(step: int, metric: str | None, value: float) -> str:
+def _description(step: int, metric: str | None, value: float) -> str:
     return f"step {step}" if metric is None or math.isnan(value) else f"step {step}, {metric} {value:.4g}"

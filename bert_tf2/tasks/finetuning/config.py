@@ -22,10 +22,10 @@ from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.configs.training import RunConfig
 from bert_tf2.errors import InputError
 from bert_tf2.io import run_files
-from bert_tf2.tasks.finetuning.search_space import MOST_RUNS, SearchSpace
+from bert_tf2.tasks.finetuning.search_space import MAX_RUNS, SearchSpace
 
 CLASS_WEIGHTS = ("none", "balanced")
-_MOST_EPOCHS = 1_000_000  # keeps step numbers within TensorFlow's integers
+_MAX_EPOCHS = 1_000_000  # so that step numbers fit TensorFlow's integers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class FinetuningConfig(RunConfig):
         at_most=MOST_BATCH,
     )
     num_train_epochs: float = setting(
-        3.0, help="Number of training epochs.", group=TRAINING, original=True, at_least=0, at_most=_MOST_EPOCHS
+        3.0, help="Number of training epochs.", group=TRAINING, original=True, at_least=0, at_most=_MAX_EPOCHS
     )
     warmup_proportion: float = setting(
         0.1,
@@ -148,7 +148,7 @@ class FinetuningConfig(RunConfig):
         "one for each combination.",
         group=TRAINING,
         at_least=1,
-        at_most=MOST_RUNS,
+        at_most=MAX_RUNS,
     )
 
     def __post_init__(self) -> None:
@@ -186,20 +186,20 @@ class FinetuningConfig(RunConfig):
 
     @property
     def all_seeds(self) -> tuple[int, ...]:
-        """The numbers in `seeds`; none if it is omitted."""
+        """The numbers in `seeds`; empty if it is omitted."""
         if not self.seeds:
             return ()
         text = self.seeds.replace(" ", "")
-        found = tuple(map(int, text.split(","))) if re.fullmatch(r"\d{1,10}(,\d{1,10})*", text) else ()
-        if not found or len(set(found)) < len(found) or max(found) > MOST_SEED:
+        seeds = tuple(map(int, text.split(","))) if re.fullmatch(r"\d{1,10}(,\d{1,10})*", text) else ()
+        if not seeds or len(set(seeds)) < len(seeds) or max(seeds) > MOST_SEED:
             raise InputError(
                 f"--seeds={self.seeds:.200}; expected different comma-separated integers up to {MOST_SEED}: 1,2,3."
             )
-        return found
+        return seeds
 
     @property
     def search_space(self) -> SearchSpace | None:
-        """What `search` tries; None without it."""
+        """The settings that `search` tries; None if it is omitted."""
         if self.search is None:
             return None
         space = SearchSpace.parse(self.search, type(self))
@@ -209,12 +209,12 @@ class FinetuningConfig(RunConfig):
 
     @property
     def weights_dir(self) -> str:
-        """Where the weights are with which to evaluate and predict: `output_dir`, or its `best/`."""
+        """The directory of the weights for evaluation and prediction: `output_dir` or its `best/`."""
         return os.path.join(self.output_dir, run_files.BEST) if self.use_best else self.output_dir
 
     @property
     def model_dir(self) -> str:
-        """Where the model is, with what it has to know, that is trained further, evaluated or predicted with."""
+        """The directory of the model, with its config and other assets, to train further, evaluate or predict with."""
         return self.output_dir if self.do_train else self.weights_dir
 
     @property
@@ -224,15 +224,15 @@ class FinetuningConfig(RunConfig):
 
     @property
     def predicts_at_full_length(self) -> bool:
-        """Whether evaluation and prediction batches are padded likewise, and predictions for padding count."""
+        """Whether evaluation and prediction batches are padded likewise, so that predictions for padding count."""
         return False
 
     def num_train_steps(self, examples: int) -> int:
-        """Number of training steps for this many examples, computed as in the original."""
+        """Number of training steps with this many examples per epoch, computed as in the original."""
         return int(examples / self.train_batch_size * self.num_train_epochs)
 
     def num_warmup_steps(self, examples: int) -> int:
-        """Number of warm-up steps among them."""
+        """How many of the training steps are warm-up steps."""
         return int(self.num_train_steps(examples) * self.warmup_proportion)
 
 

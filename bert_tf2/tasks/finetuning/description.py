@@ -22,17 +22,16 @@ _PATHS = ("data_dir", "dev_file", "predict_file")
 class Description:
     """The settings of the training run that evaluation and prediction need; tasks derive frozen dataclasses from it.
 
-    A dataclass has at least the fields below, and one for each thing that a flag of the same name says and that is to
-    be remembered.
+    Each dataclass has at least the fields below, and a field for each flag of the same name whose value is stored.
 
     Attributes:
-      TASK: what errors call the task: "classification".
-      PROBLEM_TYPES: what `problem_type` can be.
-      SAME_MODEL: fields that cannot change while a model stays what it is, and what errors call them.
-      problem_type: tells other scripts whose model it is.
-      labels: in the order of their ids.
+      TASK: the task's name in errors: "classification".
+      PROBLEM_TYPES: the possible values of `problem_type`.
+      SAME_MODEL: the fields that cannot change without making it another model, and their names in errors.
+      problem_type: tells other scripts which task the model belongs to.
+      labels: the labels in the order of their ids.
       max_seq_length: maximum tokens per sequence.
-      do_lower_case: whether case and accents were stripped.
+      do_lower_case: whether the text is lower-cased and accents are stripped.
     """
 
     TASK: ClassVar[str]
@@ -44,22 +43,22 @@ class Description:
     max_seq_length: int
     do_lower_case: bool
 
-    def save(self, folder: str) -> None:
-        """Writes `task.json` and, where there are labels, `labels.txt`.
+    def save(self, directory: str) -> None:
+        """Writes `task.json` and, if there are labels, `labels.txt`.
 
         Raises:
           OSError: they cannot be written.
         """
-        task_metadata.save(folder, dataclasses.asdict(cast(Any, self)))
+        task_metadata.save(directory, dataclasses.asdict(cast(Any, self)))
 
     @classmethod
-    def load(cls, folder: str) -> Self | None:
-        """Reads what `save` wrote; None where the directory has no `task.json`.
+    def load(cls, directory: str) -> Self | None:
+        """Reads the files that `save` writes; None if the directory has no `task.json`.
 
         Raises:
-          InputError: it describes another kind of model, a file is damaged, or the two do not fit together.
+          InputError: they describe another kind of model, a file is corrupt, or the two do not match.
         """
-        fields = task_metadata.load(folder, cls, cls.TASK, cls.PROBLEM_TYPES, _types(cls))
+        fields = task_metadata.load(directory, cls, cls.TASK, cls.PROBLEM_TYPES, _types(cls))
         return None if fields is None else cls(**fields)
 
     @classmethod
@@ -69,14 +68,14 @@ class Description:
 
     @classmethod
     def remembered(cls, config: FinetuningConfig, foundation: "Pretrained", saved: Self | None) -> dict[str, Any]:
-        """The fields set by flags of the same name: the values given now, else those of training, else the defaults.
+        """The fields set by flags of the same name: the flags' values, else those of training, else the defaults.
 
         Args:
-          config: the flags; None is "not given".
-          foundation: its case is the default.
-          saved: what an earlier training wrote.
+          config: the flags; None: omitted.
+          foundation: its case is the default for `do_lower_case`.
+          saved: the description that an earlier training wrote.
         """
-        found = {}
+        values = {}
         for field in dataclasses.fields(cast(Any, cls)):
             if not hasattr(config, field.name):
                 continue
@@ -87,37 +86,40 @@ class Description:
                 value = foundation.do_lower_case if field.name == "do_lower_case" else field.default
             elif field.name in _PATHS:
                 value = file_system.absolute(value)
-            found[field.name] = value
-        return found
+            values[field.name] = value
+        return values
 
-    def check_same_model(self, saved: Self, folder: str, names: Collection[str] | None = None) -> None:
+    def check_same_model(self, saved: Self, directory: str, names: Collection[str] | None = None) -> None:
         """Checks that the model in a directory belongs to this task.
 
         Args:
-          saved: what was read from the directory.
-          folder: for the error.
+          saved: the description read from the directory.
+          directory: the directory, for the error.
           names: the fields to compare; None: all of `SAME_MODEL`.
 
         Raises:
-          InputError: one differs; says which.
+          InputError: a field differs; the message names it.
         """
         compared = []
         for name in self.SAME_MODEL if names is None else names:
             compared.append((self.SAME_MODEL[name], getattr(self, name), getattr(saved, name)))
-        task_metadata.check_same_model(folder, compared)
+        task_metadata.check_same_model(directory, compared)
 
 
 def file_of(config: FinetuningConfig, flag: str, path: str | None, what: str) -> str:
-    """The file given by a flag, else the one stored by the training run.
+    """Checks the path of a file that a flag names, or that the training run stored if the flag is omitted.
 
     Args:
       config: the flags.
-      flag: its name.
-      path: of the file.
-      what: asks for it in the error: "which words?".
+      flag: the flag's name.
+      path: the path of the file; None if there is none.
+      what: the question that the error asks if there is none: "which words?".
+
+    Returns:
+      The path.
 
     Raises:
-      InputError: there is none, or it is remembered and lies outside the model's directory.
+      InputError: there is no path, or it is a stored one and lies outside the model's directory.
     """
     if path is None:
         raise InputError(f"--{flag} is missing; {what}")
@@ -127,11 +129,11 @@ def file_of(config: FinetuningConfig, flag: str, path: str | None, what: str) ->
 
 
 def _types(description: type[Any]) -> dict[str, tuple[type, ...]]:
-    """The types of fields that are numbers or truth values, as JSON has them."""
-    in_json: dict[Any, tuple[type, ...]] = {int: (int,), bool: (bool,), float: (float, int)}
-    found = {}
+    """The types that numeric and Boolean fields can have in JSON, by name."""
+    json_types: dict[Any, tuple[type, ...]] = {int: (int,), bool: (bool,), float: (float, int)}
+    types = {}
     for name, hint in typing.get_type_hints(description).items():
-        kinds = [kind for kind in (typing.get_args(hint) or (hint,)) if kind in in_json]
-        if kinds:
-            found[name] = in_json[kinds[0]]
-    return found
+        known = [part for part in (typing.get_args(hint) or (hint,)) if part in json_types]
+        if known:
+            types[name] = json_types[known[0]]
+    return types

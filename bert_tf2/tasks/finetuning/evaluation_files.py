@@ -10,23 +10,26 @@ from bert_tf2.io import atomic, run_files
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_NAME = 24
+_MAX_NAME_LENGTH = 24
 
 
-def report(folder: str, results: Mapping[str, float], with_events: bool) -> None:
+def report(output_dir: str, results: Mapping[str, float], with_events: bool) -> None:
     """Writes the results of an evaluation and logs them.
 
     Args:
-      folder: `output_dir`.
-      results: `global_step` among them.
-      with_events: whether to write them for TensorBoard, too: not where the training's last evaluation has done so.
+      output_dir: the directory to write to.
+      results: the results, including `global_step`.
+      with_events: whether to write them for TensorBoard, too; false if the training's last evaluation has done that.
+
+    Raises:
+      OSError: they cannot be written.
     """
     from bert_tf2.training.tensorboard import event_writer, write_scalars
 
-    path = os.path.join(folder, run_files.EVAL_RESULTS)
+    path = os.path.join(output_dir, run_files.EVAL_RESULTS)
     lines = write_eval_results(path, results)
     if with_events:
-        with event_writer(os.path.join(folder, run_files.EVAL_EVENTS)).as_default():
+        with event_writer(os.path.join(output_dir, run_files.EVAL_EVENTS)).as_default():
             scalars = {name: value for name, value in results.items() if name != "global_step"}
             write_scalars(int(results["global_step"]), scalars, "eval")
     logger.info("\n".join(["***** Eval results *****", *(f"  {line}" for line in lines), f"Wrote {path}."]))
@@ -36,8 +39,8 @@ def write_eval_results(path: str, results: Mapping[str, float]) -> list[str]:
     """Writes `name = value` lines sorted by name, as google-research/bert `run_classifier.py` does.
 
     Args:
-      path: `eval_results.txt`.
-      results: whole numbers (`global_step`) are written as such, others as float32 prints itself.
+      path: the path of `eval_results.txt`.
+      results: integers (`global_step`) are written as such, all other numbers as NumPy prints a float32.
 
     Returns:
       The lines, for the log.
@@ -49,7 +52,7 @@ def write_eval_results(path: str, results: Mapping[str, float]) -> list[str]:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells in columns, the first to the left, the others to the right."""
+    """Formats rows of cells as a table: the first column left-aligned, all others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
@@ -61,8 +64,8 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def short(name: str) -> str:
-    """A label as shown in a table."""
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 3]}..."
+    """A label as shown in a table, truncated if it is long."""
+    return name if len(name) <= _MAX_NAME_LENGTH else f"{name[: _MAX_NAME_LENGTH - 3]}..."
 
 
 def _printed(value: float) -> str:

@@ -22,13 +22,13 @@ Results = dict[str, float]
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationSteps:
-    """When to evaluate: at fixed intervals of steps, or after each epoch; and at the end.
+    """The steps at which to evaluate: at fixed intervals or after each epoch, and after the last step.
 
     Attributes:
-      num_train_steps: steps in all.
-      examples: of an epoch.
-      batch_size: examples in a step.
-      every: steps between evaluations; 0: after each epoch.
+      num_train_steps: total number of training steps.
+      examples: number of examples per epoch.
+      batch_size: examples per step.
+      every: steps between evaluations; 0: evaluate after each epoch.
     """
 
     num_train_steps: int
@@ -50,46 +50,46 @@ class EvaluationSteps:
         return step > 0 and self.next_after(step - 1) == step
 
     def epoch(self, step: int) -> float:
-        """How many epochs are done at a step."""
+        """The number of epochs completed at a step."""
         return step * self.batch_size / self.examples
 
 
 @dataclasses.dataclass(frozen=True)
 class BestMetric:
-    """Which evaluation is the best.
+    """The score by which evaluations are compared.
 
     Attributes:
-      name: of the number in an evaluation's results.
+      name: name of the score in an evaluation's results.
     """
 
     name: str
 
     @classmethod
-    def named(cls, wanted: str, results: list[str]) -> "BestMetric":
-        """The metric of `--metric_for_best`.
+    def find(cls, requested: str, results: list[str]) -> "BestMetric":
+        """Finds the metric of `--metric_for_best`.
 
         Args:
-          wanted: with or without `eval_` in front.
-          results: names of the results that there will be.
+          requested: the name, with or without the prefix `eval_`.
+          results: names of the results of an evaluation.
 
         Raises:
           InputError: there is no such result.
         """
-        for name in (f"eval_{wanted}", wanted):
+        for name in (f"eval_{requested}", requested):
             if name in results:
                 return cls(name)
         raise InputError(
-            f"--metric_for_best={wanted}: this task is evaluated by "
+            f"--metric_for_best={requested}: this task is evaluated by "
             f"{', '.join(dict.fromkeys(name.removeprefix('eval_') for name in results))}; choose one of them."
         )
 
     @property
     def lower_is_better(self) -> bool:
-        """Whether the lowest value is the best one, as of losses."""
+        """Whether the lowest value is the best one, as it is for losses."""
         return self.name.removeprefix("eval_") in _LOWER_IS_BETTER
 
     def is_better(self, value: float, than: float | None) -> bool:
-        """Whether a value is better than another; a value that is not a number never is."""
+        """Whether a value is better than another; NaN never is, and anything else is better than NaN or None."""
         if math.isnan(value):
             return False
         if than is None or math.isnan(than):
@@ -97,7 +97,7 @@ class BestMetric:
         return value < than if self.lower_is_better else value > than
 
     def best_of(self, history: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-        """The best of some evaluations, the first of equal ones; None where there is none."""
+        """The best of several evaluations, the first of equal ones; None if none has a score."""
         best = None
         for entry in history:
             if self.is_better(entry.get(self.name, math.nan), best[self.name] if best else None):
@@ -106,21 +106,27 @@ class BestMetric:
 
 
 class EvaluationHook:
-    """Evaluates when it is due; a `training.Hook`.
+    """Evaluates at certain steps of a training and keeps the best weights; a `training.Hook`.
 
     Each evaluation becomes a line of `eval_history.jsonl` in `output_dir` and TensorBoard scalars in `eval/`. Lines
-    after the step that a training goes on from are dropped first, so that a training that was killed ends with the
-    same history.
+    after the step that training resumes from are dropped first, so that a run that was killed ends with the same
+    history.
 
     Args:
-      output_dir: the training's directory.
-      steps: when to evaluate.
-      best: which evaluation is the best.
-      patience: after how many evaluations without a better one training ends; 0: never.
-      evaluate: evaluates the model as it is, at a step.
-      save_best: keeps the model as it is, at a step, with its score.
-      first_step: what the training goes on from.
-      is_chief: whether this process writes.
+      output_dir: the run directory.
+      steps: the steps at which to evaluate.
+      best: the score that decides which evaluation is the best.
+      patience: number of evaluations without improvement after which training stops; 0: it never does.
+      evaluate: evaluates the model in its current state, at a step.
+      save_best: saves the model in its current state, at a step, with its score.
+      first_step: the step that training starts or resumes from.
+      is_chief: whether this process is the one that writes files.
+
+    Attributes:
+      history: the evaluations so far: `step`, `epoch` and results.
+
+    Raises:
+      InputError: `eval_history.jsonl` is corrupt.
     """
 
     def __init__(
@@ -134,12 +140,12 @@ class EvaluationHook:
         first_step: int,
         is_chief: bool,
     ) -> None:
-        self._folder, self._steps, self._best, self._patience = output_dir, steps, best, patience
+        self._output_dir, self._steps, self._best, self._patience = output_dir, steps, best, patience
         self._evaluate, self._save_best, self._is_chief = evaluate, save_best, is_chief
         self._path = os.path.join(output_dir, run_files.EVAL_HISTORY)
-        found = read_history(self._path)
-        self.history = [entry for entry in found if entry["step"] <= first_step]
-        if len(self.history) < len(found) and is_chief:
+        history = read_history(self._path)
+        self.history = [entry for entry in history if entry["step"] <= first_step]
+        if len(self.history) < len(history) and is_chief:
             self._write_history()
 
     def next_after(self, step: int) -> int:
@@ -159,12 +165,12 @@ class EvaluationHook:
             if self._best.is_better(results[self._best.name], best[self._best.name] if best else None):
                 self._save_best(step, results[self._best.name])
             self.history.append({"step": step, "epoch": round(self._steps.epoch(step), 6), **results})
-            if self._is_chief:  # the best weights are there before the line that says so
+            if self._is_chief:  # after the weights, so that no line refers to best weights that do not exist
                 self._write_history()
                 with self._events.as_default():
                     write_scalars(step, results, "eval")
                 self._events.flush()
-        return self._reason()
+        return self._reason_to_stop()
 
     @property
     def best(self) -> dict[str, Any] | None:
@@ -173,10 +179,10 @@ class EvaluationHook:
 
     @functools.cached_property
     def _events(self) -> Any:
-        """One file of events for all evaluations of this process."""
-        return event_writer(os.path.join(self._folder, run_files.EVAL_EVENTS))
+        """The writer of the event file, one for all evaluations of this process."""
+        return event_writer(os.path.join(self._output_dir, run_files.EVAL_EVENTS))
 
-    def _reason(self) -> str | None:
+    def _reason_to_stop(self) -> str | None:
         best = self.best
         since = [entry for entry in self.history if best is None or entry["step"] > best["step"]]
         if not self._patience or len(since) < self._patience:
@@ -191,10 +197,10 @@ class EvaluationHook:
 
 
 def read_history(path: str) -> list[dict[str, Any]]:
-    """The evaluations that `EvaluationHook` wrote; none where there is no file. A missing number is NaN.
+    """Reads the evaluations that `EvaluationHook` wrote; none if the file does not exist. Null becomes NaN.
 
     Raises:
-      InputError: the file is damaged.
+      InputError: the file is corrupt.
     """
     if not file_system.exists(path):
         return []

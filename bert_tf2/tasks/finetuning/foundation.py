@@ -1,4 +1,4 @@
-"""The config, vocabulary and weights that a fine-tuned model is built on, and checks before emptying a directory."""
+"""The config, vocabulary and weights that a fine-tuned model is built on, and a check before a directory is emptied."""
 
 import dataclasses
 import logging
@@ -19,10 +19,10 @@ Config = TypeVar("Config", bound=RunConfig)
 
 
 def with_model_in_output_dir(config: Config) -> Config:
-    """The config with `output_dir` as `init_checkpoint`, if nothing is trained and a model is there all the same.
+    """The config with `output_dir` as `init_checkpoint` if nothing is trained and it holds a converted model.
 
-    Such a directory is not that of a training, whose checkpoints are listed in the file `checkpoint`: it was written by
-    `convert_checkpoint.py` or downloaded.
+    Such a directory, written by `convert_checkpoint.py` or downloaded, lacks the file `checkpoint` in which a run
+    directory lists its checkpoints.
     """
     directory = config.output_dir
     if config.do_train or config.init_checkpoint or not file_system.isdir(directory) or listing.is_listed(directory):
@@ -34,11 +34,11 @@ def with_model_in_output_dir(config: Config) -> Config:
 
 
 def find_foundation(config: FinetuningConfig) -> Pretrained:
-    """The foundation given by the flags, else that of the run in `output_dir`, else that of the checkpoint's directory.
+    """Finds the foundation: that of the flags, else of the run in `output_dir`, else of the checkpoint's directory.
 
     Raises:
-      InputError: there is no model at all, something is missing or cannot be read, or it is not what the earlier
-        training had.
+      InputError: there is no model, a file is missing or cannot be read, or it is not the one that the earlier training
+        used.
     """
     if config.use_best and not config.do_train:
         best_weights.check(config.output_dir)
@@ -58,14 +58,14 @@ def find_foundation(config: FinetuningConfig) -> Pretrained:
 
 
 def check_not_inside(output_dir: str, paths: Sequence[str | None]) -> None:
-    """Rejects an `--overwrite_output_dir` that would remove files to be read.
+    """Rejects `--overwrite_output_dir` if it would remove files that are going to be read.
 
     Args:
       output_dir: the directory that is going to be emptied.
-      paths: what is read; None is nothing.
+      paths: the files and directories to be read; None is ignored.
 
     Raises:
-      InputError: one of them is in it.
+      InputError: one of them is in `output_dir`.
     """
     for path in filter(None, paths):
         if file_system.is_inside(path, output_dir):

@@ -24,7 +24,7 @@ class KeptOutputs(NamedTuple):
     """Outputs in the order in which they were computed, in memory or in files.
 
     Attributes:
-      rows: int64 `[N]`, the number of the example of each.
+      rows: int64 `[N]`, the number of the example that each output belongs to.
       values: by name, float32 `[N, size]`.
     """
 
@@ -32,20 +32,20 @@ class KeptOutputs(NamedTuple):
     values: Mapping[str, Floats]
 
 
-def compute(outputs: OutputBatches, sizes: Mapping[str, int], follows_from: Mapping[str, str]) -> KeptOutputs:
-    """All outputs of N examples.
+def compute(outputs: OutputBatches, sizes: Mapping[str, int], digests: Mapping[str, str]) -> KeptOutputs:
+    """Computes all outputs of N examples.
 
-    Finished batches are saved beside `outputs.output_file`, until `outputs.discard`; a later call with the same
-    settings continues from there.
+    Finished batches are saved next to `outputs.output_file` until they are discarded (`outputs.discard` of this
+    package); a later call with the same settings continues from there.
 
     Args:
-      outputs: the outputs for the N examples.
-      sizes: for the name of each required output, how many numbers it has per example.
-      follows_from: digests of weights and examples, on which the outputs depend in addition to `outputs.settings`.
+      outputs: the outputs to compute.
+      sizes: the number of values per example of each required output, by name.
+      digests: digests of weights and examples, on which the outputs depend in addition to `outputs.settings`.
 
     Raises:
-      InputError: another process computes the same file.
-      OSError: the outputs cannot be written.
+      InputError: another process is computing outputs for the same file.
+      OSError: the outputs cannot be saved.
     """
     if outputs.output_file is None or not len(outputs.examples):
         rows = [np.empty(0, np.int64)]
@@ -55,7 +55,7 @@ def compute(outputs: OutputBatches, sizes: Mapping[str, int], follows_from: Mapp
             for name, array in growing.items():
                 array.append(batch[name])
         return KeptOutputs(np.concatenate(rows), {name: array.finish() for name, array in growing.items()})
-    settings: dict[str, Any] = {**outputs.settings, **follows_from}
+    settings: dict[str, Any] = {**outputs.settings, **digests}
     with UnfinishedOutput(outputs.output_file, (_ROWS, *sizes), settings) as output:
         done = output.done.get("batches", 0)
         for batch in outputs.batches(done):

@@ -1,4 +1,4 @@
-"""A result that is kept for as long as it is asked for with the same source."""
+"""The result of a computation, cached until it is requested for another source."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -7,7 +7,7 @@ Result = TypeVar("Result")
 
 
 class Latest(Generic[Result]):
-    """The result for the latest source.
+    """Caches the result for the latest source.
 
     latest.of(outputs, lambda: scores_of(outputs))  # computed
     latest.of(outputs, lambda: scores_of(outputs))  # not computed again
@@ -17,7 +17,7 @@ class Latest(Generic[Result]):
         self._pair: tuple[object, Result] | None = None
 
     def of(self, source: object, compute: Callable[[], Result]) -> Result:
-        """What `compute` returns, or has returned if the latest source was the same object."""
+        """The result of `compute`, which is called only if the latest source was another object."""
         if self._pair is None or self._pair[0] is not source:
             self._pair = source, compute()
         return self._pair[1]

@@ -1,6 +1,6 @@
 """The fine-tuning loop: start or resume, train with evaluations in between, keep the best weights, load.
 
-It knows no task; `runner` tells it what to train on and how to evaluate.
+It does not depend on the task: `runner` passes it the training data and a function that evaluates.
 """
 
 import contextlib
@@ -50,16 +50,16 @@ class TrainingData:
     """The training data, and how to evaluate during training.
 
     Attributes:
-      examples: the examples.
-      keep: writes what the task has to remember into a directory.
-      results: names of what `evaluate` returns.
-      evaluate: evaluates the model as it is, at a step; None: there is non evaluation.
-      best: the task's choice for `--metric_for_best`.
-      epoch: how many examples are an epoch for evaluations in between, where it is not all of them.
+      examples: the training examples.
+      save_assets: `FinetuningTask.save_assets`.
+      results: names of the results of `evaluate`.
+      evaluate: evaluates the model in its current state, at a step; None: there is no evaluation.
+      best: the task's default for `--metric_for_best`.
+      epoch: number of examples per epoch, after which `evaluate` is called by default; None: all of `examples`.
     """
 
     examples: ExampleArrays
-    keep: Callable[[str], None]
+    save_assets: Callable[[str], None]
     results: Sequence[str] = ()
     evaluate: Callable[[int], Results] | None = None
     best: str = "loss"
@@ -68,17 +68,17 @@ class TrainingData:
 
 @dataclasses.dataclass(frozen=True)
 class Finetuning:
-    """A model on its devices.
+    """A model on its devices, with the flags for training it and predicting with it.
 
     Attributes:
       config: the flags.
-      foundation: config and vocabulary.
-      model: made by `make_model`.
-      strategy: where it runs.
-      precision: resolved.
-      files: what the task writes into `output_dir`, for `--overwrite_output_dir`.
-      dispensable: names of variables that evaluation and prediction do without.
-      head: see `model_source.load`.
+      foundation: model config and vocabulary.
+      model: the result of the task's `make_model`.
+      strategy: the devices.
+      precision: the flags of precision, resolved for the devices.
+      files: the files that the task writes into `output_dir`, for `--overwrite_output_dir`.
+      dispensable: names of variables that evaluation and prediction do not need.
+      head: the kind of head, see `model_source.load`.
     """
 
     config: FinetuningConfig
@@ -101,20 +101,20 @@ class Finetuning:
         dispensable: Collection[str] = (),
         head: str | None = None,
     ) -> "Finetuning":
-        """Creates it with a new model, whose initial weights are determined by the seed.
+        """Creates a new model on the devices; the seed determines its initial weights.
 
         Args:
           config: the flags.
-          foundation: config and vocabulary.
-          make_model: from whether to leave padding out of the work to the model.
-          strategy: where it runs.
-          files: what the task writes into `output_dir`.
-          dispensable: names of variables that evaluation and prediction do without.
+          foundation: model config and vocabulary.
+          make_model: creates the model; its argument says whether the model skips padding.
+          strategy: the devices.
+          files: the files that the task writes into `output_dir`.
+          dispensable: names of variables that evaluation and prediction do not need.
           head: see `model_source.load`.
 
         Raises:
-          InputError: padding cannot be left out, though that is asked for; or LoRA is, and the model has no place for
-            it, or the checkpoint to be evaluated has another one.
+          InputError: `--pack_sequences` is set, but XLA compiles the model; or LoRA is requested, and the model has no
+            encoder for it or the checkpoint to be evaluated has another LoRA.
         """
         precision = resolved(config.precision)
         if config.pack_sequences and precision.compiles:
@@ -131,11 +131,11 @@ class Finetuning:
         logger.info("%s", summary.summary(foundation.bert_config, model.named_variables))
         return cls(config, foundation, model, strategy, precision, files, dispensable, head)
 
-    def beside(self, foundation: Pretrained, make_model: Callable[[bool], Task]) -> "Finetuning":
-        """Another model on the same devices in the same precision, for predictions; its weights are random.
+    def create_companion(self, foundation: Pretrained, make_model: Callable[[bool], Task]) -> "Finetuning":
+        """Creates another model on the same devices with the same precision, for predictions; its weights are random.
 
         Args:
-          foundation: the config and vocabulary of that model.
+          foundation: the config and vocabulary of the other model.
           make_model: see `create`.
         """
         with self.strategy.scope(), policy(self.precision):
@@ -144,7 +144,7 @@ class Finetuning:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes."""
+        """Whether this process is the one that writes files."""
         return Workers.of(self.strategy).is_chief
 
     @property
@@ -154,13 +154,13 @@ class Finetuning:
     # --- Training ----------------------------------------------------------------------------------------------------
 
     def trainer(self, examples: int) -> training.Trainer:
-        """A trainer for this many examples, resumed or started from `init_checkpoint`.
+        """Creates a trainer for this many examples, which resumes or starts from `init_checkpoint`.
 
-        Call it inside `locked_folder`, and `start_anew` before anything is written.
+        Call it inside `locked_output_dir`, and call `remove_earlier_run` before anything is written.
 
         Raises:
-          InputError: there are too few examples for a step, a checkpoint does not fit, or what has been given would be
-            removed.
+          InputError: there are too few examples for a step, a checkpoint does not match the model, or
+            `--overwrite_output_dir` would remove a file that is needed.
         """
         config, steps = self.config, self.config.num_train_steps(examples)
         if steps == 0 and config.num_train_epochs:
@@ -169,8 +169,8 @@ class Finetuning:
                 f"of --train_batch_size={config.train_batch_size}; use smaller batches or more epochs."
             )
         warmup = config.num_warmup_steps(examples)
-        name = config.optimizer.learning_rate_schedule
-        schedule = make_schedule(name, config.learning_rate, steps, warmup)
+        schedule_name = config.optimizer.learning_rate_schedule
+        schedule = make_schedule(schedule_name, config.learning_rate, steps, warmup)
         loop = TrainingConfig.of(
             config, output_dir=config.output_dir, num_train_steps=steps, batch_size=config.train_batch_size
         )
@@ -182,7 +182,7 @@ class Finetuning:
         if resumed:
             logger.info("Resuming from %s, step %d.", resumed, trainer.global_step)
         elif config.init_checkpoint:
-            logger.info("%s", self._loaded(config.init_checkpoint))
+            logger.info("%s", self._load_weights(config.init_checkpoint))
         else:
             logger.warning("No --init_checkpoint: training from random weights (seed %d).", config.seed)
         logger.info(
@@ -191,18 +191,18 @@ class Finetuning:
             *(config.train_batch_size, warmup),
         )
         if config.overwrite_output_dir:
-            given = (config.init_checkpoint, config.bert_config_file, config.vocab_file, config.spm_model_file)
-            check_not_inside(config.output_dir, given)
+            inputs = (config.init_checkpoint, config.bert_config_file, config.vocab_file, config.spm_model_file)
+            check_not_inside(config.output_dir, inputs)
         else:
             best_weights.check_replaceable(config.output_dir)
         return trainer
 
     @contextlib.contextmanager
-    def locked_folder(self) -> Iterator[None]:
-        """Inside, no other process can train in `output_dir`.
+    def locked_output_dir(self) -> Iterator[None]:
+        """Keeps other processes from training in `output_dir`; a context manager.
 
         Raises:
-          InputError: another process trains there.
+          InputError: another process is training there.
         """
         if not self.is_chief or self.config.dry_run:
             yield
@@ -210,18 +210,18 @@ class Finetuning:
         with run_dir.locked(self.config.output_dir):
             yield
 
-    def start_anew(self) -> None:
-        """Removes the files of an earlier run if requested; `trainer` has checked that they can be removed."""
+    def remove_earlier_run(self) -> None:
+        """Removes an earlier run's files if `--overwrite_output_dir` is set; `trainer` checks that it is safe."""
         if self.config.overwrite_output_dir and self.is_chief:
             run_files.remove_run(self.config.output_dir, self.files)
 
-    def keep(self, folder: str, keep_task: Callable[[str], None]) -> None:
-        """Writes all but the weights into a model's directory."""
-        self.foundation.keep(folder)
-        keep_task(folder)
+    def save_assets(self, directory: str, save_task_assets: Callable[[str], None]) -> None:
+        """Writes everything but the weights into a model's directory."""
+        self.foundation.keep(directory)
+        save_task_assets(directory)
 
     def train(self, trainer: training.Trainer, data: TrainingData) -> None:
-        """Trains to the end; call it inside `locked_folder`.
+        """Trains to the end; call it inside `locked_output_dir`.
 
         Raises:
           InputError, OSError, Stopped: see `training.Trainer.train`.
@@ -230,16 +230,16 @@ class Finetuning:
         best = best_weights.directory_of(config.output_dir)
         hooks = [] if data.evaluate is None else [self._hook(trainer, data, data.evaluate)]
         if self.is_chief:
-            self.keep(config.output_dir, data.keep)
+            self.save_assets(config.output_dir, data.save_assets)
             run_dir.describe(config.output_dir, config)
         trainer.train(self.batches(data.examples), hooks)
-        wait_for_all(self.strategy)  # until the chief has written what the others may read
+        wait_for_all(self.strategy)  # so that the others read only what the chief has finished writing
         for hook in hooks:
             if hook.best:
                 logger.info("The best evaluation was at step %d; its weights are kept in %s.", hook.best["step"], best)
 
     def batches(self, examples: ExampleArrays) -> training.Data:
-        """Endless training batches, as `training.Trainer` takes them."""
+        """Endless training batches, for `training.Trainer`."""
 
         def make(examples_done: int, share: Share) -> tf.data.Dataset:
             size, seed = self.config.train_batch_size, self.config.seed
@@ -257,18 +257,18 @@ class Finetuning:
             with trainer.optimizer.averages_in_place():
                 return evaluate(step)
 
-        best = BestMetric.named(config.metric_for_best or data.best, list(data.results))
+        best = BestMetric.find(config.metric_for_best or data.best, list(data.results))
 
         def save_best(step: int, value: float) -> None:
             if not self.is_chief:
                 return
-            folder = best_weights.directory_of(config.output_dir)
-            checkpoints.remove_unfinished(folder)
-            self.keep(folder, data.keep)
+            directory = best_weights.directory_of(config.output_dir)
+            checkpoints.remove_unfinished(directory)
+            self.save_assets(directory, data.save_assets)
             with trainer.optimizer.averages_in_place():
                 state = {**self._variables, checkpoints.GLOBAL_STEP: trainer.step.global_step}
-                checkpoints.save(folder, step, state, keep=1)
-            BestScore(best.name, value, step).save(folder)
+                checkpoints.save(directory, step, state, keep=1)
+            BestScore(best.name, value, step).save(directory)
 
         return EvaluationHook(
             config.output_dir,
@@ -291,13 +291,13 @@ class Finetuning:
     def load(self, is_trained: bool) -> int:
         """Loads the weights to evaluate or predict with.
 
-        They are those of `--use_best`, else the newest of `output_dir`, else those of `init_checkpoint`.
+        These are the weights of `--use_best`, else the latest in `output_dir`, else those of `init_checkpoint`.
 
         Args:
-          is_trained: whether the model has just been trained, so that only the moving averages are to be loaded.
+          is_trained: whether the model has just been trained, so that only moving averages need to be loaded.
 
         Returns:
-          The step of the weights.
+          The step of the weights; 0 if they are not from a training in `output_dir`.
 
         Raises:
           InputError: they cannot be read, or lack a part of the model.
@@ -306,13 +306,13 @@ class Finetuning:
         if config.use_best:
             best_weights.check(config.output_dir)
         elif self.is_chief:
-            best_weights.say_if_better(config.output_dir, "used")
+            best_weights.log_if_better(config.output_dir, "used")
         prefix = checkpoints.latest(config.weights_dir)
         if config.use_best or not is_trained or prefix is None:
-            self._load_whole(prefix or str(config.init_checkpoint))
+            self._load_complete(prefix or str(config.init_checkpoint))
         if prefix is None:
             return 0
-        if config.optimizer.ema_decay and not config.use_best:  # which has kept the averages as weights
+        if config.optimizer.ema_decay and not config.use_best:  # best/ has the averages as its weights
             averages = checkpoints.load_averages(self._variables, prefix)
             if averages:
                 logger.info("Evaluating with the moving averages of %s.", counted(averages, "variable"))
@@ -320,17 +320,17 @@ class Finetuning:
                 logger.warning("--ema_decay: %s has no moving averages; using the weights themselves.", prefix)
         return checkpoints.step_of(prefix)
 
-    def _loaded(self, checkpoint: str) -> checkpoints.LoadReport:
+    def _load_weights(self, checkpoint: str) -> checkpoints.LoadReport:
         if self.is_chief:
-            best_weights.say_if_better(checkpoint, "used", "--init_checkpoint={best}")
+            best_weights.log_if_better(checkpoint, "used", "--init_checkpoint={best}")
         return model_source.load(self._variables, checkpoint, self.head, self.config.num_hidden_layers)
 
-    def _load_whole(self, checkpoint: str) -> None:
-        report = self._loaded(checkpoint)
-        lacking = [name for name in (*report.missing, *report.mismatched) if name not in self.dispensable]
-        if lacking:
+    def _load_complete(self, checkpoint: str) -> None:
+        report = self._load_weights(checkpoint)
+        missing = [name for name in (*report.missing, *report.mismatched) if name not in self.dispensable]
+        if missing:
             raise InputError(
-                f"{checkpoint} is not a model of this task: it lacks {some(lacking)}, or has it in another shape; "
+                f"{checkpoint} is not a model of this task: it lacks {some(missing)}, or has it in another shape; "
                 "train it first (--do_train)."
             )
         logger.info("Using the weights of %s.", checkpoint)
@@ -348,15 +348,15 @@ class Finetuning:
         directory: str | None = None,
         output_file: str | None = None,
     ) -> OutputBatches:
-        """The model's outputs for each example.
+        """The model's outputs for each example, computed when they are iterated over.
 
         Args:
-          outputs: from a batch to named tensors; what `compiled` made, so that it is not traced again.
+          outputs: computes named tensors from a batch: a result of `compiled`, so that it is traced only once.
           examples: the examples.
-          batch_size: rows of a batch at most, over all devices; one that does not divide by their number is rounded
-            up. On a CPU batches have a number of tokens instead, see `Concurrency`.
+          batch_size: maximum rows per batch over all devices, rounded up to a multiple of their number. On a CPU, the
+            tokens per batch are limited instead, see `Concurrency`.
           directory: see `OutputBatches`.
-          output_file: see there.
+          output_file: see `OutputBatches`.
         """
         settings = {
             "config": self.foundation.bert_config.to_dict(),
@@ -372,13 +372,13 @@ class Finetuning:
     def predict_batches(
         self, outputs: Outputs, examples: ExampleArrays, batch_size: int, done: int = 0
     ) -> Iterator[Arrays]:
-        """`outputs` batch by batch, the longest examples first; `example_batches.ROW` says which they are.
+        """Computes the outputs batch by batch, the longest examples first; `example_batches.ROW` has their numbers.
 
         Args:
-          outputs: see `outputs`.
-          examples: see there.
-          batch_size: see there.
-          done: how many batches, the first ones, are left out, as an earlier run has done them.
+          outputs: see the method `outputs`.
+          examples: the examples.
+          batch_size: see the method `outputs`.
+          done: number of batches to skip at the beginning, because an earlier run has computed them.
         """
         replicas = self.strategy.num_replicas_in_sync
         size = -(-batch_size // replicas) * replicas
@@ -394,7 +394,7 @@ class Finetuning:
         def batches(share: Share) -> tf.data.Dataset:
             if splits is not None:
                 return example_batches.evaluation(examples, size, share, fixed, splits)
-            # A device's piece of a batch is an element of its own.
+            # Each device's shard of a batch is a separate element.
             return example_batches.evaluation(examples, size, share, fixed).skip(done * share.devices)
 
         steps = example_batches.number_of_batches(examples, size) if splits is None else done + len(splits) - 1
@@ -406,7 +406,7 @@ class Finetuning:
         return Concurrency.of(self.strategy, self.precision.compiles)
 
     def compiled(self, outputs: Outputs) -> Outputs:
-        """`outputs` for the method `outputs`, traced once however often it is used."""
+        """Compiles a function for the method `outputs`; it is traced once, however often it is used."""
         jit = self.precision.compiles or None
         return tf.function(outputs, autograph=False, jit_compile=jit, reduce_retracing=True)
 
@@ -417,10 +417,10 @@ def _skips_padding(config: FinetuningConfig, precision: PrecisionConfig) -> bool
 
 
 def _freeze_for_lora(model: Task, dispensable: Collection[str]) -> None:
-    """Freezes variables that evaluation and prediction do not use, as LoRA has frozen the rest of the encoder.
+    """Freezes the variables that evaluation and prediction do not use; LoRA has frozen the rest of the encoder.
 
     Raises:
-      InputError: the model has no encoder of ours, and so no LoRA.
+      InputError: the model did not create a `BertModel` itself, so it has no LoRA.
     """
     if not any(map(is_lora, model.named_variables)):
         raise InputError(

@@ -22,12 +22,13 @@ class OutputBatches:
 
     Attributes:
       examples: the examples.
-      compute: makes the batches, but for so many at the beginning, and computes each when it is asked for.
-      model: whose outputs they are.
-      settings: what they follow from, beside examples and weights, as JSON can have it.
-      directory: where goes what is too much for memory, see `spilled`.
-      output_file: what will be made of them. Beside it can be kept what is done, so that a run that was killed
-        continues. None: keep nothing.
+      compute: computes the batches one by one as they are needed; its argument is the number of batches to skip at the
+        beginning.
+      model: the model.
+      settings: what the outputs depend on besides examples and weights, as JSON values.
+      directory: where data that exceeds memory is stored, see `spilled`.
+      output_file: the file that is going to be written from the outputs. Finished batches may be saved next to it, so
+        that a killed run continues. None: do not save them.
     """
 
     examples: ExampleArrays
@@ -38,28 +39,28 @@ class OutputBatches:
     output_file: str | None = None
 
     def batches(self, done: int = 0) -> Iterator[Arrays]:
-        """Outputs `[B, ...]` by name; `example_batches.ROW`, int64 `[B]`, says of which examples they are.
+        """Outputs `[B, ...]` by name; `example_batches.ROW`, int64 `[B]`, has the numbers of the examples.
 
         Args:
-          done: how many batches, the first ones, are left out.
+          done: number of batches to skip at the beginning.
         """
         return self.compute(done) if len(self.examples) else iter(())
 
     def in_order(self) -> Arrays:
-        """All outputs by name, each `[N, ...]` in the order of the examples, from `spilled.empty`."""
-        found: Arrays = {}
-        for part in self.batches():
-            rows = part.pop(ROW)
-            for name, values in part.items():
-                if name not in found:
+        """All outputs by name, each `[N, ...]` in the order of the examples; in files if they exceed memory."""
+        outputs: Arrays = {}
+        for batch in self.batches():
+            rows = batch.pop(ROW)
+            for name, values in batch.items():
+                if name not in outputs:
                     shape = (len(self.examples), *values.shape[1:])
-                    found[name] = spilled.empty(shape, values.dtype, self.directory)
-                found[name][rows] = values
-        return found
+                    outputs[name] = spilled.empty(shape, values.dtype, self.directory)
+                outputs[name][rows] = values
+        return outputs
 
 
 def discard(output_file: str) -> None:
-    """Removes the outputs kept for a file, once it is written."""
+    """Removes the outputs saved next to `output_file`, which has now been written."""
     resumable_output.discard(output_file)
 
 

@@ -1,7 +1,7 @@
-"""What an evaluation writes for people: each example with truth and prediction, and `report.html`.
+"""The readable output of an evaluation: each example with label and prediction, and `report.html`.
 
-The page has what all tasks have (scores with intervals, learning curves, lengths, the command and the files beside it)
-and the sections of the task.
+The page has sections that all tasks share (scores with intervals, learning curves, lengths, the command, links to other
+files) and those of the task.
 """
 
 import datetime
@@ -61,43 +61,45 @@ _NAMES = {
 _FRACTIONS = ("accuracy", "exact_match", "f1", "macro_f1", "micro_f1", "precision", "recall")
 
 
-def write(task: "FinetuningTask[Any, Any, Any]", encoded: Any, found: Any, evaluation: "Evaluation", step: int) -> None:
+def write(
+    task: "FinetuningTask[Any, Any, Any]", encoded: Any, gathered: Any, evaluation: "Evaluation", step: int
+) -> None:
     """Writes `eval_predictions.jsonl`, `eval_predictions.csv` and `report.html`.
 
-    If a package is missing, the log says what to install, and there is no page.
+    If packages are missing, the log says what to install, and the page is not written.
 
     Args:
-      task: what was evaluated.
-      encoded: its examples.
-      found: the outputs of the model for them, from `FinetuningTask.gather`.
+      task: the evaluated task.
+      encoded: the examples, from `FinetuningTask.encode`.
+      gathered: the model's outputs for them, from `FinetuningTask.gather`.
       evaluation: their evaluation.
-      step: of the weights.
+      step: the step of the weights.
 
     Raises:
       OSError: a file cannot be written.
     """
     directory, paths = task.config.output_dir, []
-    rows = task.evaluation_rows(encoded, found)
+    rows = task.evaluation_rows(encoded, gathered)
     if rows is not None:
         names = (run_files.EVAL_PREDICTION_LINES, run_files.EVAL_PREDICTION_TABLE)
         paths = [os.path.join(directory, name) for name in names]
         write_rows(paths[0], paths[1], rows)
     if task.config.report:
         path = os.path.join(directory, run_files.REPORT)
-        paths += write_page(path, lambda: _report(task, encoded, found, evaluation, step))
+        paths += write_page(path, lambda: _report(task, encoded, gathered, evaluation, step))
     if paths:
         logger.info("Wrote %s.", ", ".join(paths))
 
 
-def write_page(path: str, make: Callable[[], Report]) -> list[str]:
-    """Writes a report; if the packages that it needs are missing, the log says how to install them.
+def write_page(path: str, make_report: Callable[[], Report]) -> list[str]:
+    """Writes a report; if packages that it needs are missing, the log says how to install them.
 
     Args:
-      path: the HTML file.
-      make: makes the content, if it can be written.
+      path: the path of the HTML file.
+      make_report: creates the content; not called if packages are missing.
 
     Returns:
-      The path, if it was written.
+      The path in a list, which is empty if the report was not written.
 
     Raises:
       OSError: it cannot be written.
@@ -110,46 +112,46 @@ def write_page(path: str, make: Callable[[], Report]) -> list[str]:
             " The existing file is from an earlier evaluation." if file_system.exists(path) else "",
         )
         return []
-    content = page.render(make())
+    content = page.render(make_report())
     with atomic.replacing(path, errors="backslashreplace") as file:
         file.write(content)
     return [path]
 
 
 def _report(
-    task: "FinetuningTask[Any, Any, Any]", encoded: Any, found: Any, evaluation: "Evaluation", step: int
+    task: "FinetuningTask[Any, Any, Any]", encoded: Any, gathered: Any, evaluation: "Evaluation", step: int
 ) -> Report:
     directory = task.config.output_dir
-    best = BestMetric.named(task.config.metric_for_best or task.best_metric, list(evaluation.results))
-    lengths = task.length_section(encoded, found) or _lengths(encoded.arrays.lengths, encoded.arrays.max_length)
+    best = BestMetric.find(task.config.metric_for_best or task.best_metric, list(evaluation.results))
+    lengths = task.length_section(encoded, gathered) or _lengths(encoded.arrays.lengths, encoded.arrays.max_length)
     sections = [
-        _scores(task, evaluation, task.score_intervals(encoded, found)),
-        learning_curves.section(directory, best, called),
-        *task.report_sections(encoded, found, evaluation),
+        _scores(task, evaluation, task.score_intervals(encoded, gathered)),
+        learning_curves.section(directory, best, display_name),
+        *task.report_sections(encoded, gathered, evaluation),
         lengths,
         _command(directory),
         _files(directory),
     ]
     now = datetime.datetime.now().astimezone()
-    what = f"{task.description.TASK.capitalize()}, weights of step {step:,}, {now.day} {now:%B %Y, %H:%M}"
-    return Report(f"Evaluation of {_name(directory)}", what, [section for section in sections if section])
+    subtitle = f"{task.description.TASK.capitalize()}, weights of step {step:,}, {now.day} {now:%B %Y, %H:%M}"
+    return Report(f"Evaluation of {_short_path(directory)}", subtitle, [section for section in sections if section])
 
 
-def _name(directory: str) -> str:
-    """The name of a directory; of the best weights or of a seed, together with that of the directory above."""
+def _short_path(directory: str) -> str:
+    """The name of a directory; for best weights or a seed, with the name of its parent."""
     *above, name = os.path.normpath(file_system.absolute(directory)).split(os.sep)
-    is_part = name == run_files.BEST or name.startswith(run_files.SEED_PREFIX)
-    return os.path.join(*above[-1:], name) if is_part else name
+    has_parent = name == run_files.BEST or name.startswith(run_files.SEED_PREFIX)
+    return os.path.join(*above[-1:], name) if has_parent else name
 
 
-def called(name: str) -> str:
+def display_name(name: str) -> str:
     """The name of a result in a report: "macro F1" for `eval_macro_f1`."""
     name = name.removeprefix("eval_")
     return _NAMES.get(name, name.replace("_", " "))
 
 
 def without_second_loss(names: Iterable[str]) -> list[str]:
-    """The names of results without the original's loss, a mean of means of batches, where there is `eval_loss`."""
+    """The names of results without `loss`, the original's mean of batch means, if `eval_loss` is among them."""
     names = list(names)
     return [name for name in names if name != "loss" or "eval_loss" not in names]
 
@@ -167,7 +169,7 @@ def _scores(
         if name in intervals and not any(map(math.isnan, intervals[name])):
             low, high = (show(bound).removesuffix(" %") for bound in intervals[name])
             small = f"95 % interval {low} to {high}"
-        tiles.append((called(name), show(value), small))
+        tiles.append((display_name(name), show(value), small))
     blocks: list[Block] = [Figures(tiles)]
     if intervals:
         blocks.append(
@@ -197,7 +199,7 @@ def _lengths(lengths: NDArray[np.int64], limit: int) -> Section:
 
 
 def _command(directory: str) -> Section:
-    """What was run, with what."""
+    """The command and package versions, and the command of the latest training."""
     blocks: list[Block] = [Code(run_dir.command())]
     training = run_dir.latest(directory)
     if training and training.get("command") != run_dir.command():

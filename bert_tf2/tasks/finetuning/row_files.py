@@ -1,4 +1,4 @@
-"""Rows of predictions as JSON Lines, and beside it as a table that any spreadsheet opens."""
+"""Rows of predictions as JSON Lines and as a table that any spreadsheet opens."""
 
 import csv
 import json
@@ -7,22 +7,22 @@ from typing import Any
 
 from bert_tf2.io import atomic, json_files
 
-MOST_COLUMNS = 20
-"""Of an object with more keys, probabilities of many labels for example, the table has no columns."""
+MAX_COLUMNS = 20
+"""Objects with more keys, such as the probabilities of many labels, are omitted from the table."""
 
 _SEPARATOR = "|"
 
 
 def write_rows(lines_path: str, table_path: str, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes both files; they appear when both are whole.
+    """Writes both files; they appear when both are complete.
 
-    In the table, a list of texts is one cell, `rude|angry`, or JSON where a text has a `|`; an object becomes a column
-    for each of its keys, `probabilities.rude`; null is empty.
+    In the table, a list of texts is one cell, `rude|angry`, or JSON if a text has a `|`; an object becomes a column for
+    each of its keys, `probabilities.rude`; null becomes an empty cell.
 
     Args:
-      lines_path: the JSON Lines.
-      table_path: the CSV.
-      rows: as JSON has them, all with the keys of the first one, and objects in them likewise.
+      lines_path: the path of the JSON Lines file.
+      table_path: the path of the CSV file.
+      rows: JSON objects with the same keys, also in nested objects.
 
     Raises:
       InputError, OSError: see `atomic.replacing`.
@@ -43,7 +43,7 @@ def _cells(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in row.items():
         if not isinstance(value, Mapping):
             yield name, _cell(value)
-        elif len(value) <= MOST_COLUMNS:
+        elif len(value) <= MAX_COLUMNS:
             yield from ((f"{name}.{key}", _cell(item)) for key, item in value.items())
 
 

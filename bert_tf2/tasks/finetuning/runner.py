@@ -32,17 +32,17 @@ def run(make_task: Callable[[Config, Pretrained], AnyTask], config: Config) -> R
     """Trains, evaluates and predicts according to the config.
 
     Args:
-      make_task: the task's class.
+      make_task: the task's class, or a function that creates the task.
       config: the flags.
 
     Returns:
-      The evaluation's results, with several seeds their means, with a search those of the best weights; None where
-      there was none.
+      The results of the evaluation: with several seeds their means, with a search those of the best weights. None if
+      nothing was evaluated.
 
     Raises:
       InputError: data, model, checkpoint and flags do not fit together, or the training diverged.
-      OSError: something cannot be written.
-      Stopped: SIGTERM or Ctrl-C came while it trained; a checkpoint has been written.
+      OSError: a file cannot be written.
+      Stopped: training was stopped by SIGTERM or Ctrl-C; a checkpoint has been written.
     """
     tracking.check_installed(config.reports)
     strategy = make_strategy(config.distribution)
@@ -75,12 +75,11 @@ class _TaskRun:
 
     task: AnyTask
     finetuning: Finetuning
-    predicts: bool = True  # if that is asked for
+    predicts: bool = True  # False: --do_predict is ignored
     encoded: dict[Split, Any] = dataclasses.field(default_factory=dict)
-    written: list[Any] = dataclasses.field(default_factory=list)  # those that have been written
-    # Of the latest computation: the examples, the step of the model, and what it said.
-    known: tuple[Any, int, Any] | None = None
-    evaluated: tuple[int, Evaluation] | None = None
+    written: list[Any] = dataclasses.field(default_factory=list)  # encoded splits whose files have been written
+    latest_gathered: tuple[Any, int, Any] | None = None  # the encoded split, the step of the weights, the outputs
+    latest_evaluation: tuple[int, Evaluation] | None = None  # the step of the weights, the evaluation
 
     @property
     def config(self) -> FinetuningConfig:
@@ -101,7 +100,7 @@ class _TaskRun:
             self.check()
             return None
         if config.do_train:
-            with self.finetuning.locked_folder():
+            with self.finetuning.locked_output_dir():
                 self.train()
         results = None
         predicts = config.do_predict and self.predicts
@@ -114,11 +113,11 @@ class _TaskRun:
         return results
 
     def check(self) -> None:
-        """Does everything that can fail before the first step, without writing anything."""
+        """Runs every check that can fail before the first step, without writing anything."""
         if self.config.do_train:
             atomic.check_writable(self.config.output_dir)
             trainer, _ = self._trainer()
-            encoded = self.task.complete_training(self._encode("train"), self.finetuning.beside)
+            encoded = self.task.complete_training(self._encode("train"), self.finetuning.create_companion)
             trainer.check(self.finetuning.batches(encoded.arrays))
         else:
             self.finetuning.load(is_trained=False)
@@ -139,12 +138,12 @@ class _TaskRun:
         for split in splits:
             self._encode(split)
         names = task.result_names() if self.config.do_eval else ()
-        self.encoded["train"] = task.complete_training(self.encoded["train"], self.finetuning.beside)
-        data = TrainingData(self.encoded["train"].arrays, task.keep)
+        self.encoded["train"] = task.complete_training(self.encoded["train"], self.finetuning.create_companion)
+        data = TrainingData(self.encoded["train"].arrays, task.save_assets)
         if self.config.do_eval:
             evaluate = self._results
             data = dataclasses.replace(data, results=names, evaluate=evaluate, best=task.best_metric, epoch=count)
-        self.finetuning.start_anew()
+        self.finetuning.remove_earlier_run()
         for split in splits:
             self._write_encoded(split)
         del self.encoded["train"]
@@ -167,7 +166,7 @@ class _TaskRun:
 
     def _write_encoded(self, split: Split) -> None:
         encoded = self.encoded[split]
-        if self.is_writing and not any(encoded is one for one in self.written):
+        if self.is_writing and not any(encoded is other for other in self.written):
             self.task.write_encoded(split, encoded)
             if split != "train":
                 self.written.append(encoded)
@@ -175,29 +174,28 @@ class _TaskRun:
     # --- Evaluation and prediction -----------------------------------------------------------------------------------
 
     def evaluate(self, step: int) -> Results:
-        """Evaluates the loaded weights, of a step; writes and returns the results."""
+        """Evaluates the loaded weights, which are those of `step`; writes and returns the results."""
         encoded = self._encode("dev")
         self._write_encoded("dev")
-        evaluation = self._evaluation(step, self._kept_beside(run_files.EVAL_RESULTS))
-        found = self._found(encoded, step, self.config.eval_batch_size, None)  # is known
+        evaluation = self._evaluation(step, self._resumable_file(run_files.EVAL_RESULTS))
+        gathered = self._gathered(encoded, step, self.config.eval_batch_size, None)  # cached by _evaluation
         results: Results = {"global_step": step, **evaluation.results}
         if self.finetuning.is_chief:
-            folder, with_events = self.config.output_dir, not self.config.do_train
-            evaluation_files.report(folder, results, with_events)
+            evaluation_files.report(self.config.output_dir, results, with_events=not self.config.do_train)
             self.task.write_evaluation(evaluation)
-            report.write(self.task, encoded, found, evaluation, step)
+            report.write(self.task, encoded, gathered, evaluation, step)
             self._discard(run_files.EVAL_RESULTS)
         return results
 
     def predict(self, step: int) -> None:
-        """Predicts with the loaded weights, of a step, and writes the predictions."""
+        """Predicts with the loaded weights, which are those of `step`, and writes the predictions."""
         task, name = self.task, self.task.prediction_file or run_files.PREDICTION_LINES
         task.before_prediction()
         encoded = self._encode("test")
         self._write_encoded("test")
-        found = self._found(encoded, step, self.config.predict_batch_size, self._kept_beside(name))
+        gathered = self._gathered(encoded, step, self.config.predict_batch_size, self._resumable_file(name))
         if self.finetuning.is_chief:
-            what, paths = task.write_predictions(encoded, found)
+            what, paths = task.write_predictions(encoded, gathered)
             self._discard(name)
             logger.info("Predicted %s. Wrote %s.", what, ", ".join(paths))
 
@@ -206,26 +204,30 @@ class _TaskRun:
 
     def _evaluation(self, step: int, output_file: str | None) -> Evaluation:
         """The evaluation of the model in its current state, at a step; the latest one is cached."""
-        if self.evaluated is None or self.evaluated[0] != step:
+        if self.latest_evaluation is None or self.latest_evaluation[0] != step:
             encoded = self._encode("dev")
-            found = self._found(encoded, step, self.config.eval_batch_size, output_file)
-            self.evaluated = step, self.task.score(encoded, found)
-        return self.evaluated[1]
+            gathered = self._gathered(encoded, step, self.config.eval_batch_size, output_file)
+            self.latest_evaluation = step, self.task.score(encoded, gathered)
+        return self.latest_evaluation[1]
 
-    def _found(self, encoded: Any, step: int, batch_size: int, output_file: str | None) -> Any:
-        """The model's outputs for examples; the latest ones are cached."""
-        if self.known is None or self.known[0] is not encoded or self.known[1] != step:
+    def _gathered(self, encoded: Any, step: int, batch_size: int, output_file: str | None) -> Any:
+        """The model's outputs for a split, from `FinetuningTask.gather`; the latest ones are cached."""
+        latest = self.latest_gathered
+        if latest is None or latest[0] is not encoded or latest[1] != step:
             batches = self.finetuning.outputs(
                 self.outputs, encoded.arrays, batch_size, self.task.directory, output_file
             )
-            self.known = encoded, step, self.task.gather(encoded, batches)
-        return self.known[2]
+            latest = self.latest_gathered = encoded, step, self.task.gather(encoded, batches)
+        return latest[2]
 
-    def _kept_beside(self, name: str) -> str | None:
-        """The file next to which outputs are kept. Several workers keep none: each would need all others'."""
-        is_kept = self.task.prediction_file and Workers.of(self.finetuning.strategy).count == 1
-        return os.path.join(self.config.output_dir, name) if is_kept else None
+    def _resumable_file(self, name: str) -> str | None:
+        """The path of an output file if model outputs are saved next to it, so that a killed run can continue.
+
+        Several workers save none: each would need the outputs of all.
+        """
+        is_resumable = self.task.prediction_file and Workers.of(self.finetuning.strategy).count == 1
+        return os.path.join(self.config.output_dir, name) if is_resumable else None
 
     def _discard(self, name: str) -> None:
-        if path := self._kept_beside(name):
+        if path := self._resumable_file(name):
             outputs.discard(path)

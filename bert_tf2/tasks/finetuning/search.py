@@ -1,7 +1,7 @@
-"""The same training with several values of its flags, each in a directory of its own: `--search`.
+"""The same training with several values of its flags, each in its own directory: `--search`.
 
-A grid, or as many runs as `--search_trials` says, chosen by Optuna. The runs are made by `sub_runs`, so that a search
-that was killed continues; what they came to is kept by `search_results`.
+The values are those of a grid or, with `--search_trials`, chosen by Optuna. `sub_runs` does the runs, so that a search
+that was killed continues; `search_results` stores their scores.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from bert_tf2.tasks.finetuning.best_weights import BestScore
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 from bert_tf2.tasks.finetuning.evaluation_hook import BestMetric, Results
 from bert_tf2.tasks.finetuning.search_results import SearchResults, SearchRun
-from bert_tf2.tasks.finetuning.search_space import SearchSpace, Settings, described
+from bert_tf2.tasks.finetuning.search_space import SearchSpace, Settings, describe
 from bert_tf2.tasks.finetuning.seeds import run_seeds
 from bert_tf2.training.distribution import Workers, wait_for_all
 
@@ -35,23 +35,23 @@ Config = TypeVar("Config", bound=FinetuningConfig)
 
 
 def run_search(config: Config, run: Callable[..., Results | None], strategy: tf.distribute.Strategy) -> Results | None:
-    """Runs once, or for `--seeds` and `--search` several times.
+    """Runs once, or several times for `--seeds` and `--search`.
 
-    With `--search`, each run is in `output_dir/search/SETTINGS`, where it is evaluated with its best weights. In the
-    end `search_results.json`, `.csv` and `search.html` have all runs, and `best/` the weights of the best one, with
-    which `output_dir` is evaluated and predicted.
+    With `--search`, each run has the directory `output_dir/search/SETTINGS` and is evaluated with its best weights. At
+    the end `search_results.json`, `.csv` and `search.html` list all runs, and `best/` has the weights of the best one,
+    which are then used for the evaluation and prediction in `output_dir`.
 
     Args:
       config: the flags.
-      run: does all that the flags ask for; returns the results of the evaluation, None if there was none. With
-        `predicts=False`, it reads what is to be predicted but does not predict it.
-      strategy: what it runs on.
+      run: trains, evaluates and predicts according to the flags; returns the results of the evaluation, None if there
+        was none. With `predicts=False`, it does not predict.
+      strategy: the devices.
 
     Returns:
-      The results; with several seeds their means, with a search those of its best weights.
+      The results of the evaluation: with several seeds their means, with a search those of its best weights.
 
     Raises:
-      InputError: the settings are impossible, or the directory holds another search; or see `run`.
+      InputError: a run has invalid settings, or the directory holds another search; or an error of `run`.
     """
     is_chief = Workers.of(strategy).is_chief
     if config.search_space is None:
@@ -70,7 +70,7 @@ class _Search(Generic[Config]):
     def run_all(self) -> Results | None:
         config = self.config
         planned = self.space.samples() if config.search_trials else self.space.grid()
-        configs = [self._config(settings) for settings in planned]  # what is wrong comes out before anything runs
+        configs = [self._config(settings) for settings in planned]  # all of them, to report errors before the first run
         if config.search_trials:
             search_trials.check_installed()
         if config.dry_run:
@@ -82,24 +82,24 @@ class _Search(Generic[Config]):
             results = self._start()
             count = config.search_trials or len(planned)
             for number, settings in enumerate(self._settings(results), 1):
-                logger.info("***** Run %d of %d: %s *****", number, count, described(settings))
+                logger.info("***** Run %d of %d: %s *****", number, count, describe(settings))
                 self._run_one(settings, results)
             return self._finish(results)
 
     def _start(self) -> SearchResults:
-        """What an earlier search has left, if it is to be continued."""
+        """The results so far: those of an earlier search in the directory, unless it is to be overwritten."""
         config, path = self.config, os.path.join(self.config.output_dir, run_files.SEARCH_RESULTS)
         if listing.is_listed(config.output_dir):
             raise InputError(
                 f"--search: {config.output_dir} holds a training, whose best weights the search would replace; give "
                 "another --output_dir."
             )
-        own = self._shared_flags()
+        shared = self._shared_flags()
         if config.overwrite_output_dir:
             if self.is_chief:
                 file_system.remove(path)
-            return SearchResults(config.output_dir, self.space.names, own)
-        return SearchResults.continued(config.output_dir, self.space.names, own)
+            return SearchResults(config.output_dir, self.space.names, shared)
+        return SearchResults.resume(config.output_dir, self.space.names, shared)
 
     def _shared_flags(self) -> dict[str, Any]:
         """The flags that all runs of a directory must share, so that their scores can be compared."""
@@ -109,14 +109,14 @@ class _Search(Generic[Config]):
         return {name: value for name, value in sub_runs.plain_flags(self.config).items() if name not in free}
 
     def _config(self, settings: Settings) -> Config:
-        """The flags of a run, which is evaluated with its best weights."""
+        """The flags of the run with these settings, which is evaluated with its best weights."""
         directory = os.path.join(self.config.output_dir, SearchRun(settings).directory)
-        of_run = {"search": None, "search_trials": None, "use_best": True, "output_dir": directory}
+        run_flags = {"search": None, "search_trials": None, "use_best": True, "output_dir": directory}
         with _naming(settings):
-            return with_values(self.config, {**settings, **of_run})
+            return with_values(self.config, {**settings, **run_flags})
 
     def _settings(self, results: SearchResults) -> Iterator[Settings]:
-        """Those of one run after another."""
+        """Yields the settings of each run; with `--search_trials`, they depend on the results of the runs before."""
         if not self.config.search_trials:
             yield from self.space.grid()
             return
@@ -129,9 +129,9 @@ class _Search(Generic[Config]):
             yield settings
 
     def _run_one(self, settings: Settings, results: SearchResults) -> None:
-        known = results.run_with(settings)
-        if known and known.error:
-            logger.info("This run has ended without scores before: %s", known.error)
+        earlier = results.find_run(settings)
+        if earlier and earlier.error:
+            logger.info("This run has ended without scores before: %s", earlier.error)
             return
         config = self._config(settings)
         try:
@@ -162,7 +162,7 @@ class _Search(Generic[Config]):
         return json_files.with_nan(json_files.get(json_files.read_object(path), "standard_deviation", dict, path, {}))
 
     def _best_of(self, config: Config) -> tuple[str, BestScore]:
-        """The directory of a run, the best one of several seeds, and the score of its best weights."""
+        """The directory of a run, or of the best of its seeds, and the score of its best weights."""
         seeds = [os.path.join(config.output_dir, f"{run_files.SEED_PREFIX}{seed}") for seed in config.all_seeds]
         best: tuple[str, BestScore] | None = None
         for directory in seeds or [config.output_dir]:
@@ -180,7 +180,7 @@ class _Search(Generic[Config]):
     # --- The end -----------------------------------------------------------------------------------------------------
 
     def _finish(self, results: SearchResults) -> Results | None:
-        """Publishes the best run, evaluates and predicts with it, and says what the search came to."""
+        """Publishes the weights of the best run, evaluates and predicts with them, and logs all results."""
         best = results.best
         if best is None:
             raise InputError("--search: no run has a score; the log above says why. Search other values.")
@@ -198,14 +198,14 @@ class _Search(Generic[Config]):
             f"***** {counted(len(results.runs), 'run')} of the search *****",
             results.table(),
             *([f"Wrote {', '.join(paths)}."] if self.is_chief else []),
-            f"The best run is {described(best.settings)} ({score}); its weights are in "
+            f"The best run is {describe(best.settings)} ({score}); its weights are in "
             f"{best_weights.directory_of(directory)}: --use_best takes them.",
         ]
         logger.info("%s", "\n".join(lines))
         return final
 
     def _publish(self, config: Config) -> None:
-        """Copies the best weights of a run into `best/` of the search, unless they are there."""
+        """Copies the best weights of a run into `best/` of the search, unless they are there already."""
         source, score = self._best_of(config)
         source = best_weights.directory_of(source)
         target = best_weights.directory_of(self.config.output_dir)
@@ -220,7 +220,7 @@ class _Search(Generic[Config]):
             score.save(directory)
 
     def _for_evaluation(self, config: Config) -> Config:
-        """The flags that evaluate, and predict if that is asked for, with `best/` of the search."""
+        """The flags that evaluate, and predict if requested, with `best/` of the search."""
         return with_checked_values(
             config, do_train=False, overwrite_output_dir=False, seeds=None, output_dir=self.config.output_dir
         )
@@ -228,10 +228,10 @@ class _Search(Generic[Config]):
 
 @contextlib.contextmanager
 def _naming(settings: Settings) -> Iterator[None]:
-    """Makes errors say which run they are about; one that diverged is no error of the search."""
+    """Adds the settings to error messages; divergence is passed on unchanged, as it does not stop the search."""
     try:
         yield
     except Diverged:
         raise
     except InputError as error:
-        raise InputError(f"--search, {described(settings)}: {error}") from None
+        raise InputError(f"--search, {describe(settings)}: {error}") from None

@@ -1,4 +1,4 @@
-"""What the runs of a search came to: `search_results.json` and `.csv`, and a table for the log."""
+"""The results of a search: `search_results.json` and `.csv`, and a table for the log."""
 
 import csv
 import dataclasses
@@ -16,19 +16,18 @@ from bert_tf2.tasks.finetuning.evaluation_hook import BestMetric, Results
 from bert_tf2.tasks.finetuning.search_space import Settings, directory_name
 
 _ADVICE = "restore the file that the search wrote, or give --overwrite_output_dir to start again."
-_ROWS_SHOWN = 10
-_STEP = "global_step"
+_MAX_TABLE_ROWS = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchRun:
-    """A run of the search, or with `--seeds` several that differ in the seed alone.
+    """A run of the search, or with `--seeds` several runs that differ only in the seed.
 
     Attributes:
-      settings: the flags that are searched, with the values of this run.
-      scores: of its best weights; with `--seeds` their means. Empty if there are none.
+      settings: the searched flags with the values of this run.
+      scores: the results of its best weights, with `--seeds` their means; empty if there are none.
       deviations: with `--seeds`, the standard deviations of the scores.
-      error: why there are no scores.
+      error: the reason why there are no scores; None if there are some.
     """
 
     settings: Settings
@@ -38,24 +37,24 @@ class SearchRun:
 
     @property
     def directory(self) -> str:
-        """Of the run, within that of the search."""
+        """The run's directory, relative to that of the search."""
         return os.path.join(run_files.SEARCH_RUNS, directory_name(self.settings))
 
     def score(self, metric: str) -> float:
-        """The score by which runs are compared; NaN if there is none."""
+        """A score by name; NaN if there is none."""
         return self.scores.get(metric, math.nan)
 
 
 @dataclasses.dataclass
 class SearchResults:
-    """All runs of a search so far, in the order in which they were made.
+    """The finished runs of a search, in the order in which they were done.
 
     Attributes:
-      output_dir: of the search.
-      names: the flags that are searched.
-      flags: the other flags, which all runs share, with values that JSON has.
-      metric: name of the score that decides; None as long as there is no run with scores.
-      runs: those that are finished.
+      output_dir: the directory of the search.
+      names: the searched flags.
+      flags: the flags that all runs share, with JSON values.
+      metric: name of the score by which runs are compared; None until a run has scores.
+      runs: the finished runs.
     """
 
     output_dir: str
@@ -65,49 +64,49 @@ class SearchResults:
     runs: list[SearchRun] = dataclasses.field(default_factory=list)
 
     @classmethod
-    def continued(cls, output_dir: str, names: tuple[str, ...], flags: Mapping[str, Any]) -> Self:
-        """Those of an earlier search in the directory, if there was one.
+    def resume(cls, output_dir: str, names: tuple[str, ...], flags: Mapping[str, Any]) -> Self:
+        """Reads the results of an earlier search in the directory; without one, they are empty.
 
-        Another grid or other ranges of the same flags extend a search; other flags would not give comparable scores.
+        Other values or ranges for the same flags extend the search; other flags would make the scores incomparable.
         Runs whose directories have been removed are forgotten.
 
         Args:
-          output_dir: of the search.
-          names: the flags that are searched.
-          flags: the others, with values that JSON has.
+          output_dir: the directory of the search.
+          names: the searched flags.
+          flags: the flags that all runs share, with JSON values.
 
         Raises:
-          InputError: the search there has other flags, or its file is corrupt.
+          InputError: the earlier search has other flags, or its file is corrupt.
         """
         path = os.path.join(output_dir, run_files.SEARCH_RESULTS)
         if not file_system.exists(path):
             return cls(output_dir, names, flags)
         content = json_files.read_object(path, _ADVICE)
-        kept_flags = json_files.get(content, "flags", dict, path, {})
-        kept_names = json_files.get(content, "searched", list, path, [])
+        earlier_flags = json_files.get(content, "flags", dict, path, {})
+        earlier_names = json_files.get(content, "searched", list, path, [])
         instead = "give the same again, another --output_dir, or --overwrite_output_dir to start again."
-        if set(kept_names) != set(names):
+        if set(earlier_names) != set(names):
             raise InputError(
-                f"{output_dir} holds a search over {', '.join(map(str, kept_names))}, this command searches "
+                f"{output_dir} holds a search over {', '.join(map(str, earlier_names))}, this command searches "
                 f"{', '.join(names)}; {instead}"
             )
-        for name in sorted(flags.keys() | kept_flags.keys()):
-            if flags.get(name) != kept_flags.get(name):
+        for name in sorted(flags.keys() | earlier_flags.keys()):
+            if flags.get(name) != earlier_flags.get(name):
                 raise InputError(
-                    f"{output_dir} holds a search {_with_flag(name, kept_flags.get(name))}, this command is one "
+                    f"{output_dir} holds a search {_with_flag(name, earlier_flags.get(name))}, this command is one "
                     f"{_with_flag(name, flags.get(name))}; {instead}"
                 )
         metric = json_files.get(content, "metric", str, path)
         runs = [_read_run(entry, names, path) for entry in json_files.get(content, "runs", list, path, [])]
-        left = [run for run in runs if run.error or file_system.isdir(os.path.join(output_dir, run.directory))]
-        return cls(output_dir, names, flags, metric, left)
+        remaining = [run for run in runs if run.error or file_system.isdir(os.path.join(output_dir, run.directory))]
+        return cls(output_dir, names, flags, metric, remaining)
 
-    def run_with(self, settings: Settings) -> SearchRun | None:
-        """The finished run with these settings."""
+    def find_run(self, settings: Settings) -> SearchRun | None:
+        """The finished run with these settings; None if there is none."""
         return next((run for run in self.runs if run.settings == settings), None)
 
     def add(self, run: SearchRun) -> None:
-        """Adds a run, in the place of the one with the same settings if there is one."""
+        """Adds a run, or replaces the run with the same settings."""
         for index, other in enumerate(self.runs):
             if other.settings == run.settings:
                 self.runs[index] = run
@@ -116,7 +115,7 @@ class SearchResults:
 
     @property
     def ranked(self) -> list[SearchRun]:
-        """The runs, the best one first, those without scores last; the earlier one of equal ones first."""
+        """The runs, the best one first, those without scores last; of equal ones, the earlier run comes first."""
         if self.metric is None:
             return list(self.runs)
         metric = BestMetric(self.metric)
@@ -147,7 +146,7 @@ class SearchResults:
             "metric": self.metric,
             "best": best and best.directory,
             "searched": self.names,
-            "runs": [_written_run(run) for run in self.runs],
+            "runs": [_json_run(run) for run in self.runs],
             "flags": self.flags,
         }
         results, rows = self.paths
@@ -158,18 +157,18 @@ class SearchResults:
 
     @property
     def columns(self) -> tuple[list[str], list[str]]:
-        """Names of all scores, and of all deviations."""
+        """The names of all scores, and those of all deviations."""
         scores = dict.fromkeys(name for run in self.runs for name in run.scores)
         deviations = dict.fromkeys(name for run in self.runs for name in run.deviations)
         return list(scores), list(deviations)
 
     def header(self) -> list[str]:
-        """The names of the columns of `rows`."""
+        """The column names of `rows`."""
         scores, deviations = self.columns
         return [*self.names, *scores, *(f"{name}_deviation" for name in deviations), "directory", "error"]
 
     def rows(self) -> list[list[str | int | float]]:
-        """A row for each run, the best one first: settings, scores, directory; empty where there is no number."""
+        """A row for each run, the best one first: settings, scores, directory, error; missing values are empty."""
         scores, deviations = self.columns
         return [
             [
@@ -183,8 +182,8 @@ class SearchResults:
         ]
 
     def table(self) -> str:
-        """The best runs for the log: settings, and the score that decides."""
-        shown = self.ranked[:_ROWS_SHOWN]
+        """The best runs for the log: their settings, and the score by which they are compared."""
+        shown = self.ranked[:_MAX_TABLE_ROWS]
         rows = [[*self.names, str(self.metric)]]
         for run in shown:
             score = "no score" if run.error else f"{run.score(str(self.metric)):.4f}"
@@ -203,7 +202,7 @@ def _cell(value: Value) -> str | int | float:
     return format_value(value) if isinstance(value, bool) else value
 
 
-def _written_run(run: SearchRun) -> dict[str, Any]:
+def _json_run(run: SearchRun) -> dict[str, Any]:
     fields = {"directory": run.directory, **dataclasses.asdict(run)}
     scores, deviations = json_files.without_nan(run.scores), json_files.without_nan(run.deviations)
     return {**fields, "scores": scores, "deviations": deviations}

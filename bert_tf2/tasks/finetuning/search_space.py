@@ -1,6 +1,6 @@
-"""What `--search` tries: values of flags, and ranges of numbers; no TensorFlow.
+"""The settings that `--search` tries: values of flags, and ranges of numbers; no TensorFlow.
 
-learning_rate=2e-5,3e-5,5e-5;train_batch_size=16,32     a grid: every value with every other
+learning_rate=2e-5,3e-5,5e-5;train_batch_size=16,32     a grid: all combinations of values
 learning_rate=1e-5..1e-4:log;train_batch_size=16,32     ranges: as many runs as --search_trials says
 paper                                                   the grid of BERT's appendix A.3
 """
@@ -20,15 +20,15 @@ from bert_tf2.configs.values import Value, format_value, parse
 from bert_tf2.errors import InputError
 
 Settings = Mapping[str, Value]
-"""A value for each flag that is searched."""
+"""A value for each searched flag."""
 
-MOST_RUNS = 1000
-_NAMED = {"paper": "learning_rate=5e-5,3e-5,2e-5;train_batch_size=16,32;num_train_epochs=2,3,4"}
+MAX_RUNS = 1000
+_PRESETS = {"paper": "learning_rate=5e-5,3e-5,2e-5;train_batch_size=16,32;num_train_epochs=2,3,4"}
 _EXAMPLE = "expected FLAG=VALUE,VALUE,... of each flag, separated by semicolons: learning_rate=2e-5,3e-5;seed=1,2"
 _RANGE = re.compile(r"(?P<low>.+?)\.\.(?P<high>.+?)(?P<log>:log)?")
-# Scores could not be compared, or the runs would not be where the search looks for them.
-_NEVER = ("dev_file", "metric_for_best", "output_dir", "search", "search_trials", "seeds", "validation_split")
-_LONGEST_NAME = 150
+# With different values, scores could not be compared, or the search would not find its runs.
+_NOT_SEARCHABLE = ("dev_file", "metric_for_best", "output_dir", "search", "search_trials", "seeds", "validation_split")
+_MAX_NAME_LENGTH = 150
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +45,13 @@ class Choices:
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """A flag with a range of numbers to try, whole ones if both ends are.
+    """A flag with a range of numbers to try, integers if both ends are integers.
 
     Attributes:
-      name: of the flag.
-      low, high: the ends, which belong to it.
-      is_log: whether each power of ten is as likely as the next.
+      name: the name of the flag.
+      low: the lower end, inclusive.
+      high: the upper end, inclusive.
+      is_log: whether values are sampled uniformly on a logarithmic scale.
     """
 
     name: str
@@ -70,63 +71,63 @@ class Range:
 
 @dataclasses.dataclass(frozen=True)
 class SearchSpace:
-    """What is tried.
+    """The settings to try.
 
     Attributes:
-      axes: one for each flag.
+      axes: the values of each searched flag.
     """
 
     axes: tuple[Choices | Range, ...]
 
     @classmethod
     def parse(cls, text: str, config: type) -> Self:
-        """The meaning of `--search`.
+        """Parses the value of `--search`.
 
         Args:
-          text: see the module.
-          config: the dataclass of settings whose flags can be searched.
+          text: the value, whose syntax the module's docstring shows.
+          config: the config class whose flags can be searched.
 
         Raises:
-          InputError: it cannot be understood, names a flag that does not exist or cannot be searched, or has a value
-            that is not of the flag's type.
+          InputError: the text has a syntax error, names a flag that does not exist or cannot be searched, or has a
+            value that is not of the flag's type.
         """
         fields = {field.name: field for field, _ in flags_of(config)}
         searchable = _searchable(config)
         axes: list[Choices | Range] = []
-        for part in _parts(text):
+        for part in _split_axes(text):
             name, equals, values = part.partition("=")
             name = name.strip().removeprefix("--")
             if not equals:
-                raise InputError(f"--search: {part!r:.60} has no =; {_EXAMPLE}, or {' or '.join(_NAMED)}.")
+                raise InputError(f"--search: {part!r:.60} has no =; {_EXAMPLE}, or {' or '.join(_PRESETS)}.")
             if name not in searchable:
-                raise InputError(f"--search: {_why_not(name, fields, searchable)}")
+                raise InputError(f"--search: {_why_not_searchable(name, fields, searchable)}")
             if any(axis.name == name for axis in axes):
                 raise InputError(f"--search names {name} twice; give all its values at once: {name}=VALUE,VALUE.")
             axes.append(_axis(fields[name], values.strip()))
         if not axes:
-            raise InputError(f"--search names no flag; {_EXAMPLE}, or {' or '.join(_NAMED)}.")
+            raise InputError(f"--search names no flag; {_EXAMPLE}, or {' or '.join(_PRESETS)}.")
         return cls(tuple(axes))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The flags that are searched."""
+        """The names of the searched flags."""
         return tuple(axis.name for axis in self.axes)
 
     @property
     def has_ranges(self) -> bool:
-        """Whether a grid cannot cover it."""
+        """Whether there is a range, so that the space has no grid."""
         return any(isinstance(axis, Range) for axis in self.axes)
 
     def grid(self) -> list[Settings]:
-        """Every value with every other, the first flag changing slowest; for spaces without ranges.
+        """All combinations of values, the first flag changing slowest; for spaces without ranges.
 
         Raises:
-          InputError: there are too many.
+          InputError: there are more than `MAX_RUNS`.
         """
         count = math.prod(len(axis.values) for axis in self.axes)
-        if count > MOST_RUNS:
+        if count > MAX_RUNS:
             raise InputError(
-                f"--search asks for {count:,} runs; give fewer values (at most {MOST_RUNS:,} runs), or --search_trials."
+                f"--search asks for {count:,} runs; give fewer values (at most {MAX_RUNS:,} runs), or --search_trials."
             )
         return [
             dict(zip(self.names, values, strict=True))
@@ -142,36 +143,38 @@ class SearchSpace:
         ]
 
     def has(self, settings: Settings) -> bool:
-        """Whether settings lie in it."""
+        """Whether settings are in the space."""
         return settings.keys() == set(self.names) and all(axis.has(settings[axis.name]) for axis in self.axes)
 
 
-def described(settings: Settings) -> str:
-    """Settings for people: `learning_rate=2e-05, train_batch_size=16`."""
+def describe(settings: Settings) -> str:
+    """Formats settings for messages: `learning_rate=2e-05, train_batch_size=16`."""
     return ", ".join(f"{name}={format_value(value)}" for name, value in settings.items())
 
 
 def directory_name(settings: Settings) -> str:
-    """Settings as the name of a directory: different ones have different names, the same ones always the same."""
+    """A directory name for settings, which is always the same for the same settings and otherwise different."""
     plain = ",".join(f"{name}={format_value(settings[name])}" for name in sorted(settings))
     name = re.sub(r"[^A-Za-z0-9._+=,-]", "-", plain)
-    if name == plain and len(name) <= _LONGEST_NAME:
+    if name == plain and len(name) <= _MAX_NAME_LENGTH:
         return name
-    return f"{name[:_LONGEST_NAME]}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
+    return f"{name[:_MAX_NAME_LENGTH]}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
 
 
-def _parts(text: str) -> list[str]:
-    """The parts that have one flag each, those that have a name spelled out."""
-    parts = [part for named in text.split(";") for part in _NAMED.get(named.strip(), named).split(";")]
+def _split_axes(text: str) -> list[str]:
+    """Splits the value of `--search` into the texts of single flags; presets are spelled out."""
+    parts = [part for entry in text.split(";") for part in _PRESETS.get(entry.strip(), entry).split(";")]
     return [part.strip() for part in parts if part.strip()]
 
 
 def _searchable(config: type) -> list[str]:
-    never = {*_NEVER, *(field.name for field, _ in flags_of(DistributionConfig))}
-    return [field.name for field, setting in flags_of(config) if setting.group != ACTIONS and field.name not in never]
+    excluded = {*_NOT_SEARCHABLE, *(field.name for field, _ in flags_of(DistributionConfig))}
+    return [
+        field.name for field, setting in flags_of(config) if setting.group != ACTIONS and field.name not in excluded
+    ]
 
 
-def _why_not(name: str, fields: Mapping[str, Any], searchable: list[str]) -> str:
+def _why_not_searchable(name: str, fields: Mapping[str, Any], searchable: list[str]) -> str:
     if name in fields:
         return f"{name} must be the same for all runs; give it as a flag of its own, --{name}=VALUE."
     close = difflib.get_close_matches(name, searchable, 3)
@@ -180,9 +183,9 @@ def _why_not(name: str, fields: Mapping[str, Any], searchable: list[str]) -> str
 
 
 def _axis(field: "dataclasses.Field[Any]", text: str) -> Choices | Range:
-    is_range = _RANGE.fullmatch(text) if type_of(field) in (int, float) and ".." in text else None
-    if is_range:
-        return _range(field, text, is_range["low"], is_range["high"], bool(is_range["log"]))
+    range_match = _RANGE.fullmatch(text) if type_of(field) in (int, float) and ".." in text else None
+    if range_match:
+        return _range(field, text, range_match["low"], range_match["high"], bool(range_match["log"]))
     values = tuple(_value(field, value.strip()) for value in text.split(","))
     if len(set(map(format_value, values))) < len(values):
         raise InputError(f"--search: {field.name}={text:.200} has a value twice; give each once.")

@@ -1,7 +1,7 @@
-"""Which settings a search with `--search_trials` tries next: Optuna's tree-structured Parzen estimator.
+"""The choice of settings for `--search_trials`: Optuna's tree-structured Parzen estimator.
 
-Nothing is kept but the runs themselves: the next settings follow from the seed and the finished runs alone, so that a
-search that was killed continues as if it had not been.
+Nothing but the runs is stored: the next settings depend only on the seed and the finished runs, so that a search that
+was killed continues as if it had not been.
 """
 
 import math
@@ -16,8 +16,8 @@ from bert_tf2.tasks.finetuning.evaluation_hook import BestMetric
 from bert_tf2.tasks.finetuning.search_results import SearchRun
 from bert_tf2.tasks.finetuning.search_space import Choices, Range, SearchSpace, Settings
 
-_ATTEMPTS = 100  # to find settings that have not been tried
-_DIGITS = 3  # of numbers between the ends of a range
+_ATTEMPTS = 100  # at finding settings that have not been tried
+_DIGITS = 3  # significant digits of numbers from a range
 
 
 def check_installed() -> None:
@@ -32,13 +32,13 @@ def suggest(space: SearchSpace, tried: Sequence[SearchRun], metric: str | None, 
     """The next settings to try.
 
     Args:
-      space: where they are.
+      space: the settings to choose from.
       tried: the finished runs; those outside `space` are ignored.
-      metric: name of the score that decides; None if there is no run with scores yet.
-      seed: what the choice follows from, besides `tried`.
+      metric: name of the score by which runs are compared; None if no run has scores yet.
+      seed: determines the choice, together with `tried`.
 
     Returns:
-      Settings that have not been tried; None if none could be found.
+      Settings that have not been tried; None if none are found.
     """
     import optuna
 
@@ -58,7 +58,7 @@ def suggest(space: SearchSpace, tried: Sequence[SearchRun], metric: str | None, 
         number = np.random.SeedSequence([seed, len(tried), attempt]).generate_state(1)[0]
         study.sampler = optuna.samplers.TPESampler(seed=int(number))
         values = study.ask(distributions).params
-        settings = {axis.name: _rounded(axis, values[axis.name]) for axis in space.axes}
+        settings = {axis.name: _round(axis, values[axis.name]) for axis in space.axes}
         if all(run.settings != settings for run in tried):
             return settings
     return None
@@ -74,8 +74,8 @@ def _distribution(axis: Choices | Range) -> Any:
     return distributions.FloatDistribution(axis.low, axis.high, log=axis.is_log)
 
 
-def _rounded(axis: Choices | Range, value: Value) -> Value:
-    """A number within a range with as many digits as people read."""
+def _round(axis: Choices | Range, value: Value) -> Value:
+    """Rounds a number from a range to a few significant digits, without leaving the range."""
     if isinstance(axis, Choices) or not isinstance(value, float):
         return value
     return min(max(float(f"{value:.{_DIGITS}g}"), float(axis.low)), float(axis.high))

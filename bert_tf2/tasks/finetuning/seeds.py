@@ -23,33 +23,39 @@ Results = dict[str, float]
 def run_seeds(config: Config, run: Callable[[Config], Results | None], is_chief: bool) -> Results | None:
     """Runs once, or once for each of `--seeds` in `output_dir/seed-N`.
 
-    With several, `seed_results.json` in `output_dir` has the results of each, their means and standard deviations.
+    With seeds, `seed_results.json` in `output_dir` gets the results of each, their means and standard deviations.
 
     Args:
       config: the flags.
-      run: does all that the flags ask for; returns the results of the evaluation, None where there was none.
-      is_chief: whether this process writes.
+      run: trains, evaluates and predicts according to the flags; returns the results of the evaluation, None if there
+        was none.
+      is_chief: whether this process is the one that writes files.
 
     Returns:
-      The results; with several seeds their means.
+      The results, with seeds their means; None if nothing was evaluated.
+
+    Raises:
+      InputError: see `run_once`.
+      OSError: a file cannot be written.
     """
     if not config.all_seeds:
         return run(config)
-    found: dict[int, Results] = {}
+    seed_results: dict[int, Results] = {}
     for number, seed in enumerate(config.all_seeds, 1):
         logger.info("***** Seed %d (%d of %d) *****", seed, number, len(config.all_seeds))
-        folder = os.path.join(config.output_dir, f"{run_files.SEED_PREFIX}{seed}")
-        results = run_once(dataclasses.replace(config, seed=seed, seeds=None, output_dir=folder), run, is_chief)
+        directory = os.path.join(config.output_dir, f"{run_files.SEED_PREFIX}{seed}")
+        results = run_once(dataclasses.replace(config, seed=seed, seeds=None, output_dir=directory), run, is_chief)
         if results is not None:
-            found[seed] = results
-    if not found:
+            seed_results[seed] = results
+    if not seed_results:
         return None
-    means, deviations = summarise(found)
-    logger.info("%s", "\n".join([f"***** {counted(len(found), 'seed')} *****", *_lines(found, means, deviations)]))
+    means, deviations = summarise(seed_results)
+    title = f"***** {counted(len(seed_results), 'seed')} *****"
+    logger.info("%s", "\n".join([title, *_lines(seed_results, means, deviations)]))
     if is_chief:
         path = os.path.join(config.output_dir, run_files.SEED_RESULTS)
         content = {
-            "seeds": {seed: json_files.without_nan(results) for seed, results in found.items()},
+            "seeds": {seed: json_files.without_nan(results) for seed, results in seed_results.items()},
             "mean": json_files.without_nan(means),
             "standard_deviation": json_files.without_nan(deviations),
         }
@@ -59,19 +65,19 @@ def run_seeds(config: Config, run: Callable[[Config], Results | None], is_chief:
     return means
 
 
-def summarise(found: Mapping[int, Results]) -> tuple[Results, Results]:
-    """Mean and standard deviation (of the sample; 0 for one seed) of each result, `global_step` left out."""
-    names = [name for name in next(iter(found.values())) if name != "global_step"]
-    columns = {name: np.array([results[name] for results in found.values()]) for name in names}
+def summarise(seed_results: Mapping[int, Results]) -> tuple[Results, Results]:
+    """Mean and sample standard deviation (0 for one seed) of each result but `global_step`."""
+    names = [name for name in next(iter(seed_results.values())) if name != "global_step"]
+    columns = {name: np.array([results[name] for results in seed_results.values()]) for name in names}
     means = {name: float(values.mean()) for name, values in columns.items()}
     deviations = {name: float(values.std(ddof=1)) if len(values) > 1 else 0.0 for name, values in columns.items()}
     return means, deviations
 
 
-def _lines(found: Mapping[int, Results], means: Results, deviations: Results) -> list[str]:
+def _lines(seed_results: Mapping[int, Results], means: Results, deviations: Results) -> list[str]:
     width = max(map(len, means))
     return [
         f"  {name:<{width}}  {means[name]:.4f} +- {deviations[name]:.4f}  "
-        f"({', '.join(f'{results[name]:.4f}' for results in found.values())})"
+        f"({', '.join(f'{results[name]:.4f}' for results in seed_results.values())})"
         for name in means
     ]

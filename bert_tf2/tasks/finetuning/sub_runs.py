@@ -1,7 +1,7 @@
-"""Runs of one command that have a directory each: each is done once, however often the command is killed and repeated.
+"""The runs of a command that has several (`seeds`, `search`), each in its own directory.
 
-`seeds` and `search` make the runs; what is finished is remembered in `finished.json` of a run's directory, with the
-flags and the files that it was run with.
+Each is done once, however often the command is killed and repeated: `finished.json` in a run's directory says that it
+is finished, and with which flags and files.
 """
 
 import gc
@@ -24,63 +24,68 @@ _WITHOUT_EFFECT = ("output_dir", "overwrite_output_dir", "report_to")
 
 
 def run_once(config: Config, run: Callable[[Config], Results | None], is_chief: bool) -> Results | None:
-    """Runs, unless the run's directory says that the same has been done to the end.
+    """Runs, unless `finished.json` in the run's directory says that the same run is finished.
 
-    Only trainings are remembered: an evaluation or a prediction that is asked for alone is always made.
+    Only runs that train are recorded: evaluation and prediction without training are always done again.
 
     Args:
-      config: the flags of the run; `output_dir` is its own.
-      run: does all that they ask for; returns the results of the evaluation, None if there was none.
-      is_chief: whether this process writes.
+      config: the flags of the run, with its own `output_dir`.
+      run: trains, evaluates and predicts according to the flags; returns the results of the evaluation, None if there
+        was none.
+      is_chief: whether this process is the one that writes files.
 
     Returns:
-      The results of the evaluation.
+      The results of the evaluation; None if there was none.
 
     Raises:
-      InputError: `finished.json` is corrupt, or see `run`.
+      InputError: `finished.json` is corrupt; or an error of `run`.
+      OSError: `finished.json` cannot be written; or an error of `run`.
     """
-    is_remembered = config.do_train and not config.dry_run
+    is_recorded = config.do_train and not config.dry_run
     path = os.path.join(config.output_dir, run_files.FINISHED)
-    done = _content(config) if is_remembered else {}
-    if is_remembered and not config.overwrite_output_dir and file_system.exists(path):
-        kept = json_files.read_object(path, "remove it, and the run is made again.")
-        results = kept.pop("results", None)
-        if kept == done:
+    record = _record(config) if is_recorded else {}
+    if is_recorded and not config.overwrite_output_dir and file_system.exists(path):
+        finished = json_files.read_object(path, "remove it, and the run is made again.")
+        results = finished.pop("results", None)
+        if finished == record:
             logger.info("%s is finished, as %s says; remove that file to run it again.", config.output_dir, path)
             return None if results is None else json_files.with_nan(results)
     results = run(config)
-    gc.collect()  # the model of this run, before the next one needs its memory
-    if is_remembered and is_chief:
+    gc.collect()  # frees the memory of this run's model for the next one
+    if is_recorded and is_chief:
         scores = None if results is None else json_files.without_nan(results)
         with atomic.replacing(path) as file:
-            file.write(json.dumps({**done, "results": scores}, indent=1) + "\n")
+            file.write(json.dumps({**record, "results": scores}, indent=1) + "\n")
     return results
 
 
 def plain_flags(config: FinetuningConfig) -> dict[str, Any]:
-    """All flags with values that JSON has."""
+    """All flags, with values that JSON can represent."""
     return {
         name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in run_dir.flat_values(config).items()
     }
 
 
-def _content(config: FinetuningConfig) -> dict[str, Any]:
-    """What a run follows from: the flags, and size and time of the files that they name."""
+def _record(config: FinetuningConfig) -> dict[str, Any]:
+    """What a run depends on: the flags, and the sizes and times of the files that they name."""
     flags = {name: value for name, value in plain_flags(config).items() if name not in _WITHOUT_EFFECT}
-    return {"flags": flags, "files": {name: _state(value) for name, value in flags.items() if _is_path(name, value)}}
+    return {
+        "flags": flags,
+        "files": {name: _file_states(value) for name, value in flags.items() if _is_path(name, value)},
+    }
 
 
 def _is_path(name: str, value: Any) -> bool:
     return isinstance(value, str) and name.endswith(("_file", "_dir"))
 
 
-def _state(path: str) -> list[list[Any]]:
-    """Name, size and time of a file, or of the files in a directory."""
+def _file_states(path: str) -> list[list[Any]]:
+    """Name, size and modification time of a file, or of each file in a directory."""
     if file_system.isdir(path):
         names = sorted(file_system.listdir(path))
         paths = [os.path.join(path, name) for name in names]
     else:
         paths = [path]
-    states = [(os.path.basename(each), file_system.stat(each)) for each in paths if file_system.isfile(each)]
-    return [[name, state.st_size, state.st_mtime_ns] for name, state in states]
+    stats = [(os.path.basename(file), file_system.stat(file)) for file in paths if file_system.isfile(file)]
+    return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]

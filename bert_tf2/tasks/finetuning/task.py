@@ -4,9 +4,9 @@
 
     runner.run(SentimentTask, config)
 
-`docs/own_task.md` has one from nothing. The order of the calls: the constructor reads the files; `encode` makes
-features of each; `make_model`; then, batch by batch, `outputs` of the model, which `gather` puts together and `score`
-turns into numbers; what is to be written is written by the methods that begin with `write`.
+`docs/own_task.md` has a complete example. The calls in order: the constructor reads the files; `encode` turns the
+examples of each split into features; `make_model` creates the model; `outputs` computes its outputs batch by batch,
+`gather` collects them, and `score` turns them into numbers. Methods whose names begin with `write` write files.
 """
 
 import abc
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["EncodedExamples", "Evaluation", "FinetuningTask", "Split"]
 
 
-Beside = Callable[[Pretrained, Callable[[bool], Task]], "Finetuning"]
-"""Creates another model on the devices of a run, see `loop.Finetuning.beside`."""
+CreateCompanion = Callable[[Pretrained, Callable[[bool], Task]], "Finetuning"]
+"""Creates another model on the devices of a run, see `loop.Finetuning.create_companion`."""
 
 
 class Encoded(Protocol):
@@ -46,7 +46,7 @@ class Encoded(Protocol):
 
     @property
     def arrays(self) -> ExampleArrays:
-        """What becomes batches."""
+        """The examples to be batched."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,14 +68,14 @@ class EncodedExamples:
         pairs: Sequence[str] | None = None,
         **columns: NDArray[Any],
     ) -> Self:
-        """Texts or pairs in BERT's form, `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`.
+        """Encodes texts or text pairs in BERT's form, `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`.
 
         Args:
-          tokenizer: of the model.
-          max_seq_length: tokens of an example at most; longer ones are truncated, the longer text of a pair first.
-          texts: N of them.
-          pairs: the second texts.
-          **columns: what else the model takes of each example, [N, ...]: labels.
+          tokenizer: the model's tokenizer.
+          max_seq_length: maximum tokens per example; longer ones are truncated, the longer text of a pair first.
+          texts: the `N` texts.
+          pairs: the second text of each example; None: there are none.
+          **columns: further inputs of the model, `[N, ...]`, such as labels.
         """
         second = None if pairs is None else tokenizer.encode_batch(pairs)
         special = tokenizer.vocab[CLS], tokenizer.vocab[SEP]
@@ -92,7 +92,7 @@ class Evaluation:
 
     Attributes:
       results: by `FinetuningTask.result_names`, for `eval_results.txt` and the choice of the best weights.
-      details: what `FinetuningTask.write_evaluation` needs beside.
+      details: further data for `FinetuningTask.write_evaluation`.
     """
 
     results: Results
@@ -101,26 +101,28 @@ class Evaluation:
 
 Config = TypeVar("Config", bound=FinetuningConfig)
 EncodedT = TypeVar("EncodedT", bound=Encoded)
-FoundT = TypeVar("FoundT")
+GatheredT = TypeVar("GatheredT")
 
 
-class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
-    """A task with its data, given by the flags; see the module.
+class FinetuningTask(abc.ABC, Generic[Config, EncodedT, GatheredT]):
+    """A task and its data, as set by the flags; the module's docstring has the order of the calls.
+
+    In all methods, `encoded` is the result of `encode`, and `gathered` that of `gather` for the same examples.
 
     Attributes:
-      files: what it writes into `output_dir`.
-      dispensable: names of variables that evaluation and prediction do without.
-      head: what `output_weights` is in the model, if it is a `classifier`, `tagger` or `multiple_choice`; the head of
-        another of these is not taken from `--init_checkpoint`.
-      prediction_file: the name of a file of predictions beside which outputs are kept while they are computed, if
-        `gather` does that; see `OutputBatches.output_file`.
+      files: the files that the task writes into `output_dir`.
+      dispensable: names of variables that evaluation and prediction do not need.
+      head: the kind of head that the model's `output_weights` belong to: `classifier`, `tagger`, `multiple_choice`, or
+        None for any other. A head of another of these kinds is not loaded from `--init_checkpoint`.
+      prediction_file: name of the prediction file next to which `gather` saves outputs while they are computed, see
+        `OutputBatches.output_file`; None: it does not save them.
       scores_are_percentages: whether scores such as F1 are between 0 and 100 instead of 0 and 1.
-      segments: how many segments a sequence has.
+      segments: number of segments per sequence.
       config: the flags.
       foundation: model config, vocabulary and case.
-      description: what `task.json` remembers.
-      tokenizer: of the model; there from `encode` on.
-      model: what `make_model` made; there from `outputs` on.
+      description: the content of `task.json`.
+      tokenizer: the model's tokenizer; set before `encode` is called.
+      model: the result of `make_model`; set before `outputs` is called.
     """
 
     files: ClassVar[run_files.Files]
@@ -135,7 +137,7 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
     model: Any
 
     def __init__(self, config: Config, foundation: Pretrained) -> None:
-        """A task's constructor reads the given files and creates `description`.
+        """Stores the arguments; a task's constructor also reads the files of the flags and creates `description`.
 
         Raises:
           InputError: a file cannot be read, or does not fit the flags or the model of `output_dir`.
@@ -156,23 +158,23 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
 
     @abc.abstractmethod
     def encode(self, split: Split) -> EncodedT:
-        """The examples of a file as model inputs. Writes nothing.
+        """Encodes the examples of a split as model inputs; writes nothing.
 
         Raises:
           InputError: they do not fit the model.
         """
 
-    def complete_training(self, encoded: EncodedT, beside: Beside) -> EncodedT:
+    def complete_training(self, encoded: EncodedT, create_companion: CreateCompanion) -> EncodedT:
         """Adds the outputs of another model, a teacher, to the training examples; by default returns them unchanged.
 
         Called once, after all data has been checked. A dry run must not compute anything slow here.
 
         Args:
           encoded: the result of `encode("train")`.
-          beside: creates the other model.
+          create_companion: creates the other model.
 
         Raises:
-          InputError: that model cannot be used.
+          InputError: the other model cannot be used.
         """
         return encoded
 
@@ -187,19 +189,19 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
           skip_padding: see `encoder.BertModel.call`.
         """
 
-    def keep(self, folder: str) -> None:
-        """Writes what later evaluations and predictions need into a model's directory."""
-        self.description.save(folder)
+    def save_assets(self, directory: str) -> None:
+        """Writes the files that later evaluations and predictions need into a model's directory."""
+        self.description.save(directory)
 
     # --- Evaluation and prediction -----------------------------------------------------------------------------------
 
     @abc.abstractmethod
     def outputs(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """The required outputs of the model for a batch, each `[B, ...]`; traced once."""
+        """Computes the model's outputs for a batch, each `[B, ...]`, by name; traced once."""
 
     @abc.abstractmethod
-    def gather(self, encoded: EncodedT, outputs: OutputBatches) -> FoundT:
-        """The model's outputs for the examples, for `score` and `write_predictions`; often `outputs.in_order()`."""
+    def gather(self, encoded: EncodedT, outputs: OutputBatches) -> GatheredT:
+        """Collects the model's outputs for all examples, for `score` and other methods; often `outputs.in_order()`."""
 
     @property
     @abc.abstractmethod
@@ -215,34 +217,34 @@ class FinetuningTask(abc.ABC, Generic[Config, EncodedT, FoundT]):
         """
 
     @abc.abstractmethod
-    def score(self, encoded: EncodedT, found: FoundT) -> Evaluation:
+    def score(self, encoded: EncodedT, gathered: GatheredT) -> Evaluation:
         """Scores the model's outputs."""
 
     def write_evaluation(self, evaluation: Evaluation) -> None:
         """Writes results of an evaluation other than `eval_results.txt`; by default nothing."""
 
-    def evaluation_rows(self, encoded: EncodedT, found: FoundT) -> Iterable[Mapping[str, Any]] | None:
-        """The rows of `eval_predictions.jsonl` and `.csv`, in the order of the file; see `write_rows`.
+    def evaluation_rows(self, encoded: EncodedT, gathered: GatheredT) -> Iterable[Mapping[str, Any]] | None:
+        """The rows of `eval_predictions.jsonl` and `.csv`, in the order of the evaluated file; see `write_rows`.
 
         By default None: the files are not written.
         """
 
-    def score_intervals(self, encoded: EncodedT, found: FoundT) -> Mapping[str, tuple[float, float]]:
-        """95 % intervals for `report.html`: low and high by names of results; by default none."""
+    def score_intervals(self, encoded: EncodedT, gathered: GatheredT) -> Mapping[str, tuple[float, float]]:
+        """95 % intervals for `report.html`: lower and upper bound by name of the result; by default none."""
         return {}
 
-    def report_sections(self, encoded: EncodedT, found: FoundT, evaluation: Evaluation) -> Sequence[Section]:
+    def report_sections(self, encoded: EncodedT, gathered: GatheredT, evaluation: Evaluation) -> Sequence[Section]:
         """The sections of `report.html` specific to the task, between learning curves and lengths."""
         return ()
 
-    def length_section(self, encoded: EncodedT, found: FoundT) -> Section | None:
+    def length_section(self, encoded: EncodedT, gathered: GatheredT) -> Section | None:
         """The section of `report.html` about lengths; by default None: the lengths of the model's inputs."""
 
     def before_prediction(self) -> None:
         """Reads and checks what a prediction needs, before it starts; by default nothing."""
 
     @abc.abstractmethod
-    def write_predictions(self, encoded: EncodedT, found: FoundT) -> tuple[str, list[str]]:
+    def write_predictions(self, encoded: EncodedT, gathered: GatheredT) -> tuple[str, list[str]]:
         """Writes the files of a prediction.
 
         Returns:

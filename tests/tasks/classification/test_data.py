@@ -1,4 +1,4 @@
-"""Custom data and GLUE behind one door: what the flags, the training data and task.json decide."""
+"""Opening custom data and GLUE: what the flags, the training data and task.json decide."""
 
 import dataclasses
 import gzip
@@ -16,14 +16,14 @@ from bert_tf2.tasks.classification.task_description import TaskDescription
 REVIEWS = "id,text,label\nr1,Fine.,good\nr2,Awful.,bad\nr3,Great.,good\n"
 
 
-def write(folder: Path, name: str, content: str | bytes) -> str:
+def write(directory: Path, name: str, content: str | bytes) -> str:
     data = content.encode() if isinstance(content, str) else content
-    (folder / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
-    return str(folder / name)
+    (directory / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    return str(directory / name)
 
 
 def trained(tmp_path: Path, content: str = REVIEWS, name: str = "train.csv", **flags: Any) -> Data:
-    """Data of a training whose choices are saved in tmp_path / "model"."""
+    """Opens data for training and saves its description in tmp_path / "model"."""
     data = open_data(
         DataConfig(str(tmp_path / "model"), train_file=write(tmp_path, name, content), **flags), training=True
     )
@@ -34,7 +34,7 @@ def trained(tmp_path: Path, content: str = REVIEWS, name: str = "train.csv", **f
 # --- Custom data, training -------------------------------------------------------------------------------------
 
 
-def test_the_simplest_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_simplest_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         data = trained(tmp_path)
     assert data.description == TaskDescription(
@@ -68,7 +68,7 @@ def test_pairs_in_every_kind_of_file(tmp_path: Path, name: str, content: str) ->
     assert list(rows.texts) == ['Fine, "really".', "b"]
     assert list(rows.pairs or []) == ["Not so.", "c"]
     assert list(rows.labels or []) == ["good", "bad"]
-    assert list(rows.ids) == [0, 1], "the row's number where there is no id"
+    assert list(rows.ids) == [0, 1], "row numbers without an id column"
 
 
 def test_columns_by_number(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_columns_by_number(tmp_path: Path) -> None:
         "label,text\n1,a\n0,b\n2,c\n",
     ],
 )
-def test_what_looks_like_a_header_is_asked_about(tmp_path: Path, content: str) -> None:
+def test_likely_header_is_rejected(tmp_path: Path, content: str) -> None:
     numbers = {"text_column": "1", "label_column": "0"}
     with pytest.raises(InputError, match=r"train\.csv, line 1: is this a header\? Its label '.*' is in no other row"):
         trained(tmp_path, content, **numbers)
@@ -104,7 +104,7 @@ def test_what_looks_like_a_header_is_asked_about(tmp_path: Path, content: str) -
 
 
 @pytest.mark.parametrize("content", ["a,0\nb,1\n", "a,x\nb,y\nc,z\n", "a,0\nb,1\nc,0\n", "a,2\nb,1\nc,0\n"])
-def test_what_does_not_look_like_a_header(tmp_path: Path, content: str) -> None:
+def test_rows_that_do_not_look_like_a_header(tmp_path: Path, content: str) -> None:
     data = trained(tmp_path, content, text_column="0", label_column="1")
     assert len(data.examples("train")) == content.count("\n")
 
@@ -157,7 +157,7 @@ def test_json_lines_have_no_header(tmp_path: Path, header: bool) -> None:
     assert list(open_data(config, training=False).examples("test").texts) == ["c"]
 
 
-def test_rows_of_json_are_numbered_unless_all_have_an_id(tmp_path: Path) -> None:
+def test_json_rows_are_numbered_unless_all_have_an_id(tmp_path: Path) -> None:
     lines = ['{"text": "a", "label": 1, "id": 1.5}', '{"text": "b", "label": 2, "id": "x"}']
     with pytest.raises(InputError, match=r"line 1, column 'id' .* is 1\.5, expected a text or a whole"):
         trained(tmp_path, "\n".join(lines), "a.jsonl")
@@ -167,7 +167,7 @@ def test_rows_of_json_are_numbered_unless_all_have_an_id(tmp_path: Path) -> None
     assert list(data.examples("train").ids) == ["x", 7]
 
 
-def test_a_list_of_labels_is_given(tmp_path: Path) -> None:
+def test_list_of_labels(tmp_path: Path) -> None:
     names = write(tmp_path, "names.txt", "good\nneutral\nbad\n")
     data = trained(tmp_path, REVIEWS, labels_file=names)
     assert data.description.labels == ("good", "neutral", "bad")
@@ -178,10 +178,10 @@ def test_a_list_of_labels_is_given(tmp_path: Path) -> None:
     assert data.description.problem_type == "single_label"
 
 
-# --- Custom data, afterwards -----------------------------------------------------------------------------------
+# --- Custom data, evaluation and prediction --------------------------------------------------------------------
 
 
-def test_later_only_the_folder_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluation_needs_only_the_model_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path, "dev.csv", "title,text,what\n,Nice.,good\n")
     write(tmp_path, "new.csv", "title,text\n,Hm.\n")
@@ -203,19 +203,19 @@ def test_later_only_the_folder_is_needed(tmp_path: Path, monkeypatch: pytest.Mon
     assert (list(rows.texts), rows.labels, data.labels(rows).tolist()) == (["Hm."], None, [0])
 
 
-@pytest.mark.parametrize("way", ["{0}/dev.csv", "{0}/model/../dev.csv", "../dev.csv", "{0}/model/link/dev.csv"])
-def test_only_data_in_the_folder_is_read_without_a_flag(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+@pytest.mark.parametrize("pattern", ["{0}/dev.csv", "{0}/model/../dev.csv", "../dev.csv", "{0}/model/link/dev.csv"])
+def test_only_data_in_the_model_directory_is_read_without_a_flag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
 ) -> None:
-    """A model of somebody else names a file of this machine."""
+    """A model from elsewhere must not make its user read other files."""
     monkeypatch.chdir(tmp_path)
     secret = write(tmp_path, "dev.csv", "text,label\nsecret,good\n")
     trained(tmp_path)
     (tmp_path / "model/link").symlink_to(tmp_path)
     description = TaskDescription.load(str(tmp_path / "model"))
     assert description is not None
-    named = way.format(tmp_path)
-    dataclasses.replace(description, dev_file=named, predict_file=named).save(str(tmp_path / "model"))
+    path = pattern.format(tmp_path)
+    dataclasses.replace(description, dev_file=path, predict_file=path).save(str(tmp_path / "model"))
     monkeypatch.chdir(tmp_path / "model")
     data = open_data(DataConfig(str(tmp_path / "model")), training=False)
     for split, flag in (("dev", "dev_file"), ("test", "predict_file")):
@@ -227,7 +227,7 @@ def test_only_data_in_the_folder_is_read_without_a_flag(
     assert list(data.examples("dev").texts) == ["secret"]
 
 
-def test_other_files_and_columns_later(tmp_path: Path) -> None:
+def test_different_files_and_columns_for_evaluation(tmp_path: Path) -> None:
     trained(tmp_path)
     path = write(tmp_path, "other.jsonl", '{"id": 7, "body": "Hm.", "label": "bad"}\n')
     config = DataConfig(str(tmp_path / "model"), dev_file=path, predict_file=path, text_column="body", max_seq_length=9)
@@ -240,14 +240,14 @@ def test_other_files_and_columns_later(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flags", [{"threshold": 0.9}, {"label_separator": ";", "problem_type": "single_label"}])
-def test_flags_of_several_labels_for_one_label(tmp_path: Path, flags) -> None:
+def test_flags_for_several_labels_with_single_labels(tmp_path: Path, flags) -> None:
     with pytest.raises(
         InputError, match=rf"--{next(iter(flags))} is for several labels a row .* is single_label; omit"
     ):
         trained(tmp_path, **flags)
 
 
-def test_a_name_later_means_a_header_also_after_numbers(tmp_path: Path) -> None:
+def test_column_name_means_a_header_even_after_training_with_numbers(tmp_path: Path) -> None:
     trained(tmp_path, "good,a\nbad,b\ngood,c\n", text_column="1", label_column="0")
     path = write(tmp_path, "new.csv", "text\nHm.\n")
     data = open_data(DataConfig(str(tmp_path / "model"), predict_file=path, text_column="text"), training=False)
@@ -257,7 +257,7 @@ def test_a_name_later_means_a_header_also_after_numbers(tmp_path: Path) -> None:
     assert list(data.examples("test").texts) == ["Hm."]
 
 
-def test_a_model_of_glue_reads_files_of_ones_own(tmp_path: Path) -> None:
+def test_glue_model_reads_custom_files(tmp_path: Path) -> None:
     TaskDescription("sst-2", "single_label", ("0", "1"), data_dir="glue").save(str(tmp_path / "model"))
     path = write(tmp_path, "new.tsv", "Fine.\t1\n")
     config = DataConfig(str(tmp_path / "model"), predict_file=path, text_column="0", label_column="1")
@@ -266,7 +266,7 @@ def test_a_model_of_glue_reads_files_of_ones_own(tmp_path: Path) -> None:
     assert list(data.examples("test").texts) == ["Fine."]
 
 
-def test_without_a_training_the_labels_can_be_given(tmp_path: Path) -> None:
+def test_labels_file_without_a_training_run(tmp_path: Path) -> None:
     path, names = write(tmp_path, "dev.csv", REVIEWS), write(tmp_path, "names.txt", "good\nbad\n")
     config = DataConfig(str(tmp_path), dev_file=path, labels_file=names)
     data = open_data(config, training=False)
@@ -286,7 +286,7 @@ def test_without_a_training_the_labels_can_be_given(tmp_path: Path) -> None:
         (REVIEWS, {"do_lower_case": False}, "for --do_lower_case true, where this command has false"),
     ],
 )
-def test_another_task_in_the_same_folder_is_refused(
+def test_different_task_in_the_same_directory_is_rejected(
     tmp_path: Path, content: str, flags: dict[str, Any], sentence: str
 ) -> None:
     trained(tmp_path)
@@ -296,10 +296,10 @@ def test_another_task_in_the_same_folder_is_refused(
     assert open_data(config, training=True, overwrite=True).description.name == flags.get("task_name", "custom")
 
 
-def test_the_same_task_goes_on(tmp_path: Path) -> None:
+def test_training_continues_with_the_same_task(tmp_path: Path) -> None:
     content = "a\tgood\nb\tbad\nc\tgood\n"
     first = trained(tmp_path, content, "a.tsv", text_column="0", label_column="1", max_seq_length=32)
-    assert trained(tmp_path, content, "a.tsv").description == first.description, "columns are remembered"
+    assert trained(tmp_path, content, "a.tsv").description == first.description, "columns are stored"
     TaskDescription("cola", "single_label", ("bad", "good")).save(str(tmp_path / "model"))
     with pytest.raises(InputError, match="for the task 'cola', where this command has 'custom'"):
         trained(tmp_path)
@@ -317,18 +317,18 @@ def test_glue(tmp_path: Path) -> None:
     assert data.metrics == ("accuracy", "matthews")
     assert data.labels(data.examples("train")).tolist() == [1]
     data.description.save(str(tmp_path / "model"))
-    later = open_data(DataConfig(str(tmp_path / "model")), training=False)
-    assert later.description == data.description
-    assert later.task is not None
+    trained_data = open_data(DataConfig(str(tmp_path / "model")), training=False)
+    assert trained_data.description == data.description
+    assert trained_data.task is not None
     with pytest.raises(InputError, match=rf"^--data_dir is missing, and .* give --data_dir={tmp_path}"):
-        later.examples("test")
-    later = open_data(DataConfig(str(tmp_path / "model"), data_dir=str(tmp_path)), training=False)
-    assert later.labels(later.examples("test")).tolist() == [0]
+        trained_data.examples("test")
+    trained_data = open_data(DataConfig(str(tmp_path / "model"), data_dir=str(tmp_path)), training=False)
+    assert trained_data.labels(trained_data.examples("test")).tolist() == [0]
     with pytest.raises(InputError, match="for the task 'cola', where this command has 'mrpc'"):
         open_data(DataConfig(str(tmp_path / "model"), task_name="mrpc", data_dir="x"), training=True)
 
 
-def test_tasks_that_share_a_training(tmp_path: Path) -> None:
+def test_tasks_that_share_a_model(tmp_path: Path) -> None:
     for name in ("mnli", "mnli-mm", "ax"):
         data = open_data(DataConfig(str(tmp_path), task_name=name, data_dir="x"), training=False)
         assert data.description.name == "mnli"
@@ -337,14 +337,14 @@ def test_tasks_that_share_a_training(tmp_path: Path) -> None:
         data.description.save(str(tmp_path))
 
 
-def test_an_unknown_label_names_the_line(tmp_path: Path) -> None:
+def test_unknown_label_is_reported_with_its_line(tmp_path: Path) -> None:
     write(tmp_path, "dev.tsv", "gj04\t1\t\tOne.\ngj04\t2\t\tTwo.\n")
     data = open_data(DataConfig("model", task_name="cola", data_dir=str(tmp_path)), training=False)
     with pytest.raises(InputError, match=r"dev\.tsv, line 2 has the unknown label '2'; expected '0', '1'"):
         data.labels(data.examples("dev"))
 
 
-# --- What does not go together ---------------------------------------------------------------------------------------
+# --- Invalid combinations --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,7 @@ def test_an_unknown_label_names_the_line(tmp_path: Path) -> None:
         ({"train_file": "a.txt"}, "a.txt has only texts, without labels"),
     ],
 )
-def test_flags_that_do_not_go_together(tmp_path: Path, flags: dict[str, Any], sentence: str) -> None:
+def test_incompatible_flags(tmp_path: Path, flags: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         open_data(DataConfig(str(tmp_path), **flags), training=True)
 
@@ -406,8 +406,6 @@ def test_flags_that_do_not_go_together(tmp_path: Path, flags: dict[str, Any], se
         ("a.jsonl", '{"text": "a", "label": 1}\n{"text": "a"}', {}, r"line 2 has no key 'label' \(--label_column\)"),
     ],
 )
-def test_what_is_wrong_with_a_file(
-    tmp_path: Path, name: str, content: str, flags: dict[str, Any], sentence: str
-) -> None:
+def test_invalid_files(tmp_path: Path, name: str, content: str, flags: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         trained(tmp_path, content, name, **flags)

@@ -1,4 +1,4 @@
-"""What eval_predictions.jsonl says of each row, number for number."""
+"""The rows of eval_predictions.jsonl, number for number."""
 
 import dataclasses
 import math
@@ -16,7 +16,7 @@ def rows_of(evaluated: Evaluated) -> list[dict]:
     return list(evaluated_rows(evaluated.description, evaluated.examples, evaluated.labels, evaluated.logits))
 
 
-def test_a_single_label() -> None:
+def test_single_label() -> None:
     evaluated = of_logits("single_label", ("bad", "good"), [1, 1], [[math.log(3), 0], [0, math.log(9)]])
     evaluated = dataclasses.replace(evaluated, examples=dataclasses.replace(evaluated.examples, pairs=["b", "c"]))
     first, second = rows_of(evaluated)
@@ -39,7 +39,7 @@ def test_several_labels() -> None:
     logits = [[math.log(9), -math.log(9), math.log(3)]]
     (row,) = rows_of(of_logits("multi_label", ("x", "y", "z"), [[1, 1, 0]], logits))
     assert (row["truth"], row["prediction"], row["right"]) == (["x", "y"], ["x", "z"], False)
-    assert row["confidence"] == pytest.approx(0.75), "that of z"
+    assert row["confidence"] == pytest.approx(0.75), "of z, the least certain"
     assert row["loss"] == pytest.approx((math.log(10 / 9) + math.log(10) + math.log(4)) / 3)
     (row,) = rows_of(of_logits("multi_label", ("x", "y"), [[0, 0]], [[-1, -1]]))
     assert (row["truth"], row["prediction"], row["right"]) == ([], [], True)
@@ -50,16 +50,16 @@ def test_values() -> None:
     assert row == {"id": 0, "text": "text 0", "truth": 1.5, "prediction": 1.25, "error": -0.25, "loss": 0.0625}
 
 
-def test_many_labels_have_no_probabilities() -> None:
+def test_probabilities_of_many_labels_are_omitted() -> None:
     evaluated = made_up("single_label", 30, tuple(map(str, range(21))))
     assert not any("probabilities" in row for row in rows_of(evaluated))
 
 
 @pytest.mark.parametrize("kind", ["single_label", "multi_label", "regression"])
-def test_part_by_part_they_are_the_same(kind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_rows_give_the_same(kind, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluated = made_up(kind, 20, () if kind == "regression" else ("a", "b", "c"))
-    whole = rows_of(evaluated)
+    expected = rows_of(evaluated)
     monkeypatch.setattr(rows_module, "VALUES_AT_ONCE", 7)
-    assert rows_of(evaluated) == whole
-    assert [row["id"] for row in whole] == list(range(20))
-    assert np.mean([row["loss"] for row in whole]) == pytest.approx(evaluated.scores.losses.mean(), rel=1e-5)
+    assert rows_of(evaluated) == expected
+    assert [row["id"] for row in expected] == list(range(20))
+    assert np.mean([row["loss"] for row in expected]) == pytest.approx(evaluated.scores.losses.mean(), rel=1e-5)

@@ -1,4 +1,4 @@
-"""Rows to evaluate or to predict that have a header although the training data had none."""
+"""Files to evaluate or predict that have a header although the training file had none."""
 
 import logging
 from pathlib import Path
@@ -9,16 +9,16 @@ from bert_tf2.errors import InputError
 from bert_tf2.tasks.classification.data import DataConfig, open_data
 
 
-def write(folder: Path, name: str, content: str) -> str:
-    (folder / name).write_text(content)
-    return str(folder / name)
+def write(directory: Path, name: str, content: str) -> str:
+    (directory / name).write_text(content)
+    return str(directory / name)
 
 
-def trained(folder: Path, content: str, **flags: bool) -> None:
-    """Saves what a training with labels in the first column and texts in the second remembers."""
-    path = write(folder, "train.csv", content)
-    config = DataConfig(str(folder / "model"), train_file=path, text_column="1", label_column="0", **flags)
-    open_data(config, training=True).description.save(str(folder / "model"))
+def trained(directory: Path, content: str, **flags: bool) -> None:
+    """Saves the description of a training run with labels in the first column and texts in the second."""
+    path = write(directory, "train.csv", content)
+    config = DataConfig(str(directory / "model"), train_file=path, text_column="1", label_column="0", **flags)
+    open_data(config, training=True).description.save(str(directory / "model"))
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,7 @@ def trained(folder: Path, content: str, **flags: bool) -> None:
         ("x,What is it,n\nx,a,1\nx,b,2\n", "Its cell 'n' is the only one of column 2 that is not a number"),
     ],
 )
-def test_a_header_of_rows_to_predict(tmp_path: Path, content: str, sentence: str) -> None:
-    """The training data had none."""
+def test_likely_header_is_rejected(tmp_path: Path, content: str, sentence: str) -> None:
     trained(tmp_path, "good,a\nbad,b\ngood,c\n")
     path = write(tmp_path, "new.csv", content)
     rows = content.count("\n")
@@ -56,7 +55,7 @@ def test_a_header_of_rows_to_predict(tmp_path: Path, content: str, sentence: str
         "1,texts\n2,b\n",
     ],
 )
-def test_rows_to_predict_without_a_header(tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str) -> None:
+def test_file_without_a_header(tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str) -> None:
     trained(tmp_path, "good,a\nbad,b\ngood,c\n")
     path = write(tmp_path, "new.csv", content)
     data = open_data(DataConfig(str(tmp_path / "model"), predict_file=path), training=False)
@@ -67,7 +66,7 @@ def test_rows_to_predict_without_a_header(tmp_path: Path, caplog: pytest.LogCapt
     ]
 
 
-def test_a_header_of_the_training_is_one_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_header_is_assumed_if_the_training_file_had_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     trained(tmp_path, "l,t\ngood,a\nbad,b\ngood,c\n", header=True)
     path = write(tmp_path, "new.csv", "l,t\n,d\n")
     caplog.set_level(logging.INFO)

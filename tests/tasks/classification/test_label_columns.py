@@ -1,4 +1,4 @@
-"""Labels in columns of their own, with 0 and 1: recognized or named, one a row or several."""
+"""A column with 0 or 1 for each label: recognized or named, with one or several labels per row."""
 
 import json
 import logging
@@ -19,8 +19,8 @@ ONE = [("a", "so rude", 1, 0, 0, 5), ("b", "angry!", 0, 1, 0, 1), ("c", "fine", 
 SEVERAL = [*ONE, ("e", "rude and angry", 1, 1, 0, 2), ("f", "nothing", 0, 0, 0, 0)]
 
 
-def write(folder: Path, rows: list[tuple[Any, ...]], ending: str = ".csv", names: tuple[str, ...] = NAMES) -> str:
-    path = folder / f"a{ending}"
+def write(directory: Path, rows: list[tuple[Any, ...]], ending: str = ".csv", names: tuple[str, ...] = NAMES) -> str:
+    path = directory / f"a{ending}"
     if ending == ".jsonl":
         path.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows))
     elif ending == ".xlsx":
@@ -37,8 +37,8 @@ def write(folder: Path, rows: list[tuple[Any, ...]], ending: str = ".csv", names
     return str(path)
 
 
-def opened(folder: Path, path: str, **flags: Any) -> Data:
-    return open_data(DataConfig(str(folder / "model"), train_file=path, **flags), training=True)
+def opened(directory: Path, path: str, **flags: Any) -> Data:
+    return open_data(DataConfig(str(directory / "model"), train_file=path, **flags), training=True)
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet", ".xlsx"])
@@ -51,11 +51,11 @@ def test_several_labels_are_recognized(tmp_path: Path, ending: str, caplog: pyte
     encoded = np.asarray(data.labels(data.examples("train")))
     assert encoded.tolist() == [list(row[2:5]) for row in SEVERAL]
     assert list(data.examples("train").ids) == list("abcdef")
-    said = f"{path}: there is no column 'label', so the columns of 0 and 1 are taken as labels: rude, angry, none."
-    assert any(message.startswith(said) for message in caplog.messages)
+    message = f"{path}: there is no column 'label', so the columns of 0 and 1 are taken as labels: rude, angry, none."
+    assert any(text.startswith(message) for text in caplog.messages)
 
 
-def test_one_label_a_row_is_a_single_label(tmp_path: Path) -> None:
+def test_one_label_per_row_is_a_single_label(tmp_path: Path) -> None:
     data = opened(tmp_path, write(tmp_path, ONE))
     assert (data.description.problem_type, data.description.labels) == ("single_label", ("rude", "angry", "none"))
     assert np.asarray(data.labels(data.examples("train"))).tolist() == [0, 1, 2, 0]
@@ -67,14 +67,14 @@ def test_one_label_a_row_is_a_single_label(tmp_path: Path) -> None:
 
 
 def test_named_columns(tmp_path: Path) -> None:
-    """In the order in which they are named; and what the training remembers is read again."""
+    """Labels have the order in which columns are named, also when the trained model is evaluated."""
     path = write(tmp_path, SEVERAL)
     data = opened(tmp_path, path, label_columns="angry, rude")
     assert data.description.labels == ("angry", "rude")
     (tmp_path / "model").mkdir()
     data.save(str(tmp_path / "model"))
-    again = open_data(DataConfig(str(tmp_path / "model"), dev_file=path), training=False)
-    assert np.asarray(again.labels(again.examples("dev"))).tolist() == [[row[3], row[2]] for row in SEVERAL]
+    reopened = open_data(DataConfig(str(tmp_path / "model"), dev_file=path), training=False)
+    assert np.asarray(reopened.labels(reopened.examples("dev"))).tolist() == [[row[3], row[2]] for row in SEVERAL]
 
 
 def test_numbered_columns_without_a_header(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_numbered_columns_without_a_header(tmp_path: Path) -> None:
     assert opened(tmp_path, write(tmp_path, SEVERAL), **flags, header=True).description.labels == ("rude", "none")
 
 
-def test_a_column_of_labels_comes_first(tmp_path: Path) -> None:
+def test_label_column_takes_precedence(tmp_path: Path) -> None:
     path = write(tmp_path, ONE, names=("id", "text", "a", "b", "c", "label"))
     assert opened(tmp_path, path).description.label_column == "label"
     assert opened(tmp_path, write(tmp_path, ONE), label_column="likes").description.labels == ("0", "1", "5")
@@ -105,6 +105,6 @@ def test_a_column_of_labels_comes_first(tmp_path: Path) -> None:
         ([(*row[:3], 2, 2, *row[5:]) for row in ONE], {}, r"has no column 'label' \(--label_column\)"),
     ],
 )
-def test_mistakes(tmp_path: Path, rows: list[Any], flags: dict[str, Any], sentence: str) -> None:
+def test_invalid_columns(tmp_path: Path, rows: list[Any], flags: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         opened(tmp_path, write(tmp_path, rows), **flags)

@@ -20,12 +20,12 @@ PREDICTED = np.array([0, 1, 1, 2, 2, 0])
 
 
 def report(task: TaskDescription, labels: np.ndarray, predicted: np.ndarray) -> LabelReport:
-    found = LabelReport.of(task, labels, np.eye(len(task.labels), dtype=np.float32)[predicted])
-    assert found is not None
-    return found
+    label_report = LabelReport.of(task, labels, np.eye(len(task.labels), dtype=np.float32)[predicted])
+    assert label_report is not None
+    return label_report
 
 
-def test_the_text() -> None:
+def test_text_report() -> None:
     assert report(THREE, LABELS, PREDICTED).text() == (
         "label      precision  recall      F1  rows\n"
         "bad           0.5000  0.5000  0.5000     2\n"
@@ -39,13 +39,13 @@ def test_the_text() -> None:
     )
 
 
-def test_the_json(tmp_path: Path) -> None:
+def test_json_report(tmp_path: Path) -> None:
     paths = report(THREE, LABELS, PREDICTED).save(str(tmp_path))
     assert [Path(path).name for path in paths] == ["label_report.json", "label_report.png"]
-    found = json.loads(Path(paths[0]).read_text())
-    assert found["labels"] == ["bad", "fair", "very good"]
-    assert found["confusion_matrix"] == [[1, 1, 0], [0, 1, 0], [1, 0, 2]]
-    assert found["per_label"]["very good"] == {
+    label_report = json.loads(Path(paths[0]).read_text())
+    assert label_report["labels"] == ["bad", "fair", "very good"]
+    assert label_report["confusion_matrix"] == [[1, 1, 0], [0, 1, 0], [1, 0, 2]]
+    assert label_report["per_label"]["very good"] == {
         "precision": 1.0,
         "recall": pytest.approx(2 / 3),
         "f1": pytest.approx(0.8),
@@ -54,8 +54,8 @@ def test_the_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [2, 22])
-def test_the_picture(tmp_path: Path, count: int) -> None:
-    """Drawn, of a sensible size, and not all of one colour; names may be anything."""
+def test_picture(tmp_path: Path, count: int) -> None:
+    """The picture has a sensible size and several colours, whatever the names are."""
     from matplotlib import image
 
     names = ("$x^$", "好", "a_b" * 20, *map(str, range(count)))[:count]
@@ -69,7 +69,7 @@ def test_the_picture(tmp_path: Path, count: int) -> None:
     assert len(colours) > 10
 
 
-def test_many_labels_are_told_by_what_is_confused_most() -> None:
+def test_most_frequent_confusions_of_many_labels() -> None:
     task = TaskDescription("a", "single_label", tuple(f"n{index}" for index in range(30)))
     labels = np.array([*range(30), 4, 4, 5])
     predicted = np.array([*range(30), 7, 7, 6])
@@ -81,7 +81,7 @@ def test_many_labels_are_told_by_what_is_confused_most() -> None:
     )
 
 
-def test_long_names_are_cut_and_numbered() -> None:
+def test_long_names_are_truncated_and_numbered() -> None:
     task = TaskDescription("a", "single_label", tuple(f"{index}{'x' * 50}" for index in range(8)))
     lines = report(task, np.arange(8), np.arange(8)).text().splitlines()
     assert max(map(len, lines)) < 100
@@ -90,36 +90,36 @@ def test_long_names_are_cut_and_numbered() -> None:
     assert first.startswith(f"(0) 0{'x' * 20}... ")
 
 
-def test_several_labels_a_row(tmp_path: Path) -> None:
+def test_several_labels_per_row(tmp_path: Path) -> None:
     task = TaskDescription("a", "multi_label", ("rude", "angry"), threshold=0.4)
-    found = LabelReport.of(task, np.array([[1, 0], [1, 1]]), np.float32([[0.4, 0.9], [0.1, 0.6]]))
-    assert found is not None
-    assert found.matrix is None
-    assert found.confusions is None
-    assert found.scores == [Score(1.0, 0.5, pytest.approx(2 / 3), 2), Score(0.5, 1.0, pytest.approx(2 / 3), 1)]
-    assert found.text() == (
+    label_report = LabelReport.of(task, np.array([[1, 0], [1, 1]]), np.float32([[0.4, 0.9], [0.1, 0.6]]))
+    assert label_report is not None
+    assert label_report.matrix is None
+    assert label_report.confusions is None
+    assert label_report.scores == [Score(1.0, 0.5, pytest.approx(2 / 3), 2), Score(0.5, 1.0, pytest.approx(2 / 3), 1)]
+    assert label_report.text() == (
         "label  precision  recall      F1  rows\n"
         "rude      1.0000  0.5000  0.6667     2\n"
         "angry     0.5000  1.0000  0.6667     1"
     )
-    paths = found.save(str(tmp_path))
+    paths = label_report.save(str(tmp_path))
     assert len(paths) == 2
     assert json.loads(Path(paths[0]).read_text())["confusion_matrix"] is None
 
 
-def test_very_many_labels_take_no_square(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Ten thousand labels would be a hundred million numbers."""
+def test_very_many_labels_have_no_square_matrix(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A matrix of ten thousand labels would have a hundred million numbers."""
     count = 10_000
     task = TaskDescription("a", "single_label", tuple(map(str, range(count))))
     logits = np.zeros((4, count), np.float32)
     logits[range(4), [7, 7, 9, 9999]] = 9
     report(THREE, LABELS, PREDICTED)  # imports scikit-learn
     tracemalloc.start()
-    found = LabelReport.of(task, np.array([8, 8, 9, 0]), Probabilities(logits, "single_label"))
-    assert found is not None
+    label_report = LabelReport.of(task, np.array([8, 8, 9, 0]), Probabilities(logits, "single_label"))
+    assert label_report is not None
     with caplog.at_level(logging.INFO):
-        paths = found.save(str(tmp_path))
-    text = found.text()
+        paths = label_report.save(str(tmp_path))
+    text = label_report.text()
     assert tracemalloc.get_traced_memory()[1] < 50e6
     tracemalloc.stop()
     assert [Path(path).name for path in paths] == ["label_report.json"]
@@ -140,7 +140,7 @@ def test_regression_has_no_labels() -> None:
     assert LabelReport.of(task, np.float32([1, 2]), np.float32([[1], [2]])) is None
 
 
-def test_without_matplotlib_there_is_no_picture_and_a_sentence(
+def test_missing_matplotlib_is_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)

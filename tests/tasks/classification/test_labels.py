@@ -1,4 +1,4 @@
-"""Labels: which kind of problem, in which order, as which numbers."""
+"""Labels: the inferred problem type, their order, encoding and weights."""
 
 import logging
 from typing import Any
@@ -13,16 +13,16 @@ from bert_tf2.tasks.classification import labels
 from bert_tf2.tasks.classification.examples import Examples
 
 
-def examples(*found: Any) -> Examples:
-    rows = range(len(found))
-    return Examples("a.csv", [row + 2 for row in rows], list(rows), ["text"] * len(found), None, list(found))
+def examples(*raw_labels: Any) -> Examples:
+    rows = range(len(raw_labels))
+    return Examples("a.csv", [row + 2 for row in rows], list(rows), ["text"] * len(raw_labels), None, list(raw_labels))
 
 
-# --- The kind of problem ---------------------------------------------------------------------------------------------
+# --- The problem type ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("found", "kind"),
+    ("raw_labels", "kind"),
     [
         (["good", "bad"], "single_label"),
         (["0", "1"], "single_label"),
@@ -40,11 +40,11 @@ def examples(*found: Any) -> Examples:
         (["a,b", "c"], "single_label"),
     ],
 )
-def test_the_kind_of_problem(found: list[Any], kind: str) -> None:
-    assert labels.infer_problem_type(examples(*found)) == kind
+def test_inferred_problem_type(raw_labels: list[Any], kind: str) -> None:
+    assert labels.infer_problem_type(examples(*raw_labels)) == kind
 
 
-def test_a_separator_means_several_labels() -> None:
+def test_separator_means_several_labels() -> None:
     assert labels.infer_problem_type(examples("a,b", "c"), ",") == "multi_label"
 
 
@@ -52,7 +52,7 @@ def test_a_separator_means_several_labels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "expected"),
+    ("raw_labels", "expected"),
     [
         (["b", "a", " b "], ("a", "b")),
         (["10", "9", "-1"], ("-1", "9", "10")),
@@ -61,13 +61,13 @@ def test_a_separator_means_several_labels() -> None:
         (["é", "z", "e", "Z"], ("Z", "e", "z", "é")),
     ],
 )
-def test_labels_are_sorted(found: list[str], expected: tuple[str, ...]) -> None:
-    assert labels.infer_labels(examples(*found), "single_label") == expected
+def test_labels_are_sorted(raw_labels: list[str], expected: tuple[str, ...]) -> None:
+    assert labels.infer_labels(examples(*raw_labels), "single_label") == expected
 
 
 def test_several_labels_are_collected() -> None:
-    found = examples("b| a ", "", ("c", "a"), "|a|")
-    assert labels.infer_labels(found, "multi_label") == ("a", "b", "c")
+    rows = examples("b| a ", "", ("c", "a"), "|a|")
+    assert labels.infer_labels(rows, "multi_label") == ("a", "b", "c")
     assert labels.infer_labels(examples("b, a", "c|d"), "multi_label", ",") == ("a", "b", "c|d")
 
 
@@ -75,7 +75,7 @@ def test_regression_has_no_labels() -> None:
     assert labels.infer_labels(examples("0.5", "1"), "regression") == ()
 
 
-def test_almost_as_many_labels_as_rows_get_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_almost_as_many_labels_as_rows_are_warned_about(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         labels.infer_labels(examples(*map(str, range(30))), "single_label")
     assert "30 rows have 30 different labels; is --label_column right?" in caplog.text
@@ -86,7 +86,7 @@ def test_almost_as_many_labels_as_rows_get_a_warning(caplog: pytest.LogCaptureFi
 
 
 @pytest.mark.parametrize(
-    ("found", "kind", "sentence"),
+    ("raw_labels", "kind", "sentence"),
     [
         (["a", " "], "single_label", "a.csv, line 3 has no label"),
         (["a", "a"], "single_label", "a.csv: all 2 rows have the label 'a'; expected at least two different ones"),
@@ -96,36 +96,36 @@ def test_almost_as_many_labels_as_rows_get_a_warning(caplog: pytest.LogCaptureFi
         (["a", "b\nc"], "single_label", r"a.csv: the label 'b\\nc' spans several lines"),
     ],
 )
-def test_what_is_no_list_of_labels(found: list[Any], kind: Any, sentence: str) -> None:
+def test_invalid_labels_for_training(raw_labels: list[Any], kind: Any, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        labels.infer_labels(examples(*found), kind)
+        labels.infer_labels(examples(*raw_labels), kind)
 
 
-# --- Numbers ---------------------------------------------------------------------------------------------------------
+# --- Encoding --------------------------------------------------------------------------------------------------------
 
 
-def test_numbers() -> None:
-    found = labels.encode(examples("b", " a ", "b"), "single_label", ("a", "b"))
-    assert found.dtype == np.int32
-    assert found.tolist() == [1, 0, 1]
-    found = labels.encode(examples("b|a", "", ("b", "b"), "b|"), "multi_label", ("a", "b", "c"))
-    assert found.dtype == np.int32
-    assert found.tolist() == [[1, 1, 0], [0, 0, 0], [0, 1, 0], [0, 1, 0]]
-    found = labels.encode(examples("0.1", " 2 ", "-1e3"), "regression", ())
-    assert found.dtype == np.float32
-    assert found.tolist() == [np.float32(0.1), 2, -1000]
+def test_encoded_labels() -> None:
+    encoded = labels.encode(examples("b", " a ", "b"), "single_label", ("a", "b"))
+    assert encoded.dtype == np.int32
+    assert encoded.tolist() == [1, 0, 1]
+    encoded = labels.encode(examples("b|a", "", ("b", "b"), "b|"), "multi_label", ("a", "b", "c"))
+    assert encoded.dtype == np.int32
+    assert encoded.tolist() == [[1, 1, 0], [0, 0, 0], [0, 1, 0], [0, 1, 0]]
+    encoded = labels.encode(examples("0.1", " 2 ", "-1e3"), "regression", ())
+    assert encoded.dtype == np.float32
+    assert encoded.tolist() == [np.float32(0.1), 2, -1000]
 
 
 @pytest.mark.parametrize(("kind", "shape"), [("single_label", (2,)), ("multi_label", (2, 3)), ("regression", (2,))])
-def test_rows_without_labels_are_zeros(kind: Any, shape: tuple[int, ...]) -> None:
+def test_rows_without_labels_are_encoded_as_zeros(kind: Any, shape: tuple[int, ...]) -> None:
     unlabelled = Examples("a.csv", [1, 2], [0, 1], ["a", "b"], None, None)
-    found = labels.encode(unlabelled, kind, () if kind == "regression" else ("a", "b", "c"))
-    assert found.shape == shape
-    assert not np.any(np.asarray(found))
+    encoded = labels.encode(unlabelled, kind, () if kind == "regression" else ("a", "b", "c"))
+    assert encoded.shape == shape
+    assert not np.any(np.asarray(encoded))
 
 
 @pytest.mark.parametrize(
-    ("found", "kind", "sentence"),
+    ("raw_labels", "kind", "sentence"),
     [
         (["a", "c"], "single_label", "a.csv, line 3 has the unknown label 'c'; expected 'a', 'b'. Correct the row"),
         (["a|c"], "multi_label", "a.csv, line 2 has the unknown label 'c'"),
@@ -137,22 +137,22 @@ def test_rows_without_labels_are_zeros(kind: Any, shape: tuple[int, ...]) -> Non
         (["1", ("1",)], "regression", r"line 3: \('1',\) is not a number"),
     ],
 )
-def test_labels_that_do_not_fit(found: list[Any], kind: Any, sentence: str) -> None:
+def test_labels_that_cannot_be_encoded(raw_labels: list[Any], kind: Any, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        labels.encode(examples(*found), kind, ("a", "b"))
+        labels.encode(examples(*raw_labels), kind, ("a", "b"))
 
 
-def test_many_known_labels_are_cut() -> None:
+def test_long_list_of_labels_is_shortened() -> None:
     with pytest.raises(InputError, match=r"expected '0', .*, '19' and 80 more"):
         labels.encode(examples("x" * 1000), "single_label", tuple(map(str, range(100))))
 
 
-@given(st.lists(st.sampled_from(["a", "b", "10", "9", "é"]), min_size=2).filter(lambda found: len(set(found)) > 1))
-def test_inferred_labels_know_every_row(found: list[str]) -> None:
-    names = labels.infer_labels(examples(*found), "single_label")
-    assert sorted(names) == sorted(set(found))
-    encoded = labels.encode(examples(*found), "single_label", names)
-    assert [names[index] for index in encoded] == found
+@given(st.lists(st.sampled_from(["a", "b", "10", "9", "é"]), min_size=2).filter(lambda names: len(set(names)) > 1))
+def test_inferred_labels_cover_every_row(raw_labels: list[str]) -> None:
+    names = labels.infer_labels(examples(*raw_labels), "single_label")
+    assert sorted(names) == sorted(set(raw_labels))
+    encoded = labels.encode(examples(*raw_labels), "single_label", names)
+    assert [names[index] for index in encoded] == raw_labels
 
 
 # --- Weights ---------------------------------------------------------------------------------------------------------
@@ -163,12 +163,12 @@ def test_balanced_weights_are_those_of_scikit_learn(rows: list[int]) -> None:
     from sklearn.utils.class_weight import compute_class_weight
 
     encoded = np.array([0, 1, 2, 3, *rows], np.int32)
-    found = labels.balanced_weights(encoded, "abcd")
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, compute_class_weight("balanced", classes=np.arange(4), y=encoded), rtol=1e-6)
-    assert found[encoded].sum() == pytest.approx(len(encoded), rel=1e-5)
+    weights = labels.balanced_weights(encoded, "abcd")
+    assert weights.dtype == np.float32
+    np.testing.assert_allclose(weights, compute_class_weight("balanced", classes=np.arange(4), y=encoded), rtol=1e-6)
+    assert weights[encoded].sum() == pytest.approx(len(encoded), rel=1e-5)
 
 
-def test_a_label_without_rows_has_no_weight() -> None:
+def test_label_without_rows_has_no_balanced_weight() -> None:
     with pytest.raises(InputError, match="no row of the training data has the label 'b'"):
         labels.balanced_weights(np.array([0, 2], np.int32), ("a", "b", "c"))

@@ -1,4 +1,4 @@
-"""What an evaluation and a prediction write, number for number."""
+"""The files of a prediction, number for number."""
 
 import dataclasses
 import json
@@ -36,24 +36,24 @@ def test_test_results_are_those_of_the_original(tmp_path: Path) -> None:
 
 @given(arrays.arrays(np.float32, st.tuples(st.integers(0, 4), st.integers(1, 3)), elements=st.floats(0, 1, width=32)))
 @settings(max_examples=60)
-def test_no_probability_loses_a_digit(tmp_path_factory: pytest.TempPathFactory, probabilities: np.ndarray) -> None:
-    folder = tmp_path_factory.mktemp("predictions")
+def test_probabilities_keep_all_digits(tmp_path_factory: pytest.TempPathFactory, probabilities: np.ndarray) -> None:
+    output_dir = tmp_path_factory.mktemp("predictions")
     names = tuple("abc"[: probabilities.shape[1]])
     task = TaskDescription("a", "multi_label", names)
     rows = examples(*range(len(probabilities)))
-    paths = outputs.write_predictions(str(folder), task, rows, probabilities)
+    paths = outputs.write_predictions(str(output_dir), task, rows, probabilities)
     lines = [line.split("\t") for line in Path(paths[0]).read_text().splitlines()]
     assert [list(map(np.float32, line)) for line in lines] == probabilities.tolist()
     assert lines == [[str(value) for value in row] for row in probabilities], "as the original printed them"
-    found = lines_of(Path(paths[1]))
-    assert [[str(np.float32(value)) for value in line["probabilities"].values()] for line in found] == lines
-    assert [list(line["probabilities"].values()) for line in found] == [list(map(float, line)) for line in lines]
-    assert [line["labels"] for line in found] == [
+    json_lines = lines_of(Path(paths[1]))
+    assert [[str(np.float32(value)) for value in line["probabilities"].values()] for line in json_lines] == lines
+    assert [list(line["probabilities"].values()) for line in json_lines] == [list(map(float, line)) for line in lines]
+    assert [line["labels"] for line in json_lines] == [
         [name for name, value in zip(names, row, strict=True) if value >= 0.5] for row in probabilities
     ]
 
 
-def test_predictions_of_one_label(tmp_path: Path) -> None:
+def test_predictions_of_single_labels(tmp_path: Path) -> None:
     rows = examples("r1", 7, "ü", texts=["a", "b, c", "中"])
     paths = outputs.write_predictions(str(tmp_path), TWO, rows, PROBABILITIES)
     assert [Path(path).name for path in paths] == ["test_results.tsv", "predictions.jsonl", "predictions.csv"]
@@ -72,21 +72,21 @@ def test_predictions_of_one_label(tmp_path: Path) -> None:
     )
 
 
-def test_truths_and_second_texts(tmp_path: Path) -> None:
+def test_true_labels_and_second_texts(tmp_path: Path) -> None:
     rows = examples(0, 1, 2, pairs=["d", "e", "f"], truths=["bad", None, "gut ✓"])
     paths = outputs.write_predictions(str(tmp_path), TWO, rows, PROBABILITIES)
-    found = lines_of(Path(paths[1]))
-    assert [line["truth"] for line in found] == ["bad", None, "gut ✓"]
-    assert list(found[0]) == ["id", "text", "text_pair", "label", "confidence", "truth", "probabilities"]
+    lines = lines_of(Path(paths[1]))
+    assert [line["truth"] for line in lines] == ["bad", None, "gut ✓"]
+    assert list(lines[0]) == ["id", "text", "text_pair", "label", "confidence", "truth", "probabilities"]
     table = Path(paths[2]).read_text(encoding="utf-8").splitlines()
     assert table[2] == "1,text,e,bad,0.6666667,,0.6666667,0.33333334"
 
 
-def test_what_is_not_sure_enough_has_no_label(tmp_path: Path) -> None:
+def test_uncertain_predictions_have_no_label(tmp_path: Path) -> None:
     paths = outputs.write_predictions(str(tmp_path), TWO, examples(0, 1, 2), PROBABILITIES, min_confidence=0.9)
-    found = lines_of(Path(paths[1]))
-    assert [line["label"] for line in found] == ["gut ✓", None, "gut ✓"], "0.9 itself is enough"
-    assert [line["confidence"] for line in found] == [0.9, 0.6666667, 0.9999999]
+    lines = lines_of(Path(paths[1]))
+    assert [line["label"] for line in lines] == ["gut ✓", None, "gut ✓"], "0.9 itself is enough"
+    assert [line["confidence"] for line in lines] == [0.9, 0.6666667, 0.9999999]
     table = Path(paths[2]).read_text(encoding="utf-8").splitlines()
     assert table[2] == "1,text,,0.6666667,0.6666667,0.33333334"
     assert Path(paths[0]).read_text() == "0.1\t0.9\n0.6666667\t0.33333334\n1e-07\t0.9999999\n"
@@ -94,8 +94,8 @@ def test_what_is_not_sure_enough_has_no_label(tmp_path: Path) -> None:
 
 def test_predictions_of_several_labels_and_of_values() -> None:
     task = TaskDescription("a", "multi_label", ("x", "y"), threshold=0.3)
-    found = list(outputs.prediction_rows(task, examples(0, 1, 2), PROBABILITIES))
-    assert [line["labels"] for line in found] == [["y"], ["x", "y"], ["y"]]
+    lines = list(outputs.prediction_rows(task, examples(0, 1, 2), PROBABILITIES))
+    assert [line["labels"] for line in lines] == [["y"], ["x", "y"], ["y"]]
     task = TaskDescription("a", "regression", ())
     assert list(outputs.prediction_rows(task, examples("b"), np.float32([[0.1]]))) == [
         {"id": "b", "text": "text", "value": 0.1}
@@ -105,9 +105,9 @@ def test_predictions_of_several_labels_and_of_values() -> None:
 def test_many_rows_in_order() -> None:
     rows = 10_000
     probabilities = np.linspace(0, 1, 2 * rows, dtype=np.float32).reshape(rows, 2)
-    found = list(outputs.prediction_rows(TWO, examples(*range(rows)), probabilities))
-    assert [line["id"] for line in found] == list(range(rows))
-    assert [np.float32(line["probabilities"]["bad"]) for line in found] == probabilities[:, 0].tolist()
+    lines = list(outputs.prediction_rows(TWO, examples(*range(rows)), probabilities))
+    assert [line["id"] for line in lines] == list(range(rows))
+    assert [np.float32(line["probabilities"]["bad"]) for line in lines] == probabilities[:, 0].tolist()
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_many_rows_in_order() -> None:
         ("sts-b", [[-0.2], [2.34567], [5.1]], "0\t0.000\n1\t2.346\n2\t5.000\n"),
     ],
 )
-def test_what_glues_server_takes(tmp_path: Path, name: str, probabilities: Any, expected: str) -> None:
+def test_submission_to_glue(tmp_path: Path, name: str, probabilities: Any, expected: str) -> None:
     task = glue.TASKS[name]
     description = TaskDescription(name, task.problem_type, task.labels)
     values = np.array(probabilities, np.float32)
@@ -128,7 +128,7 @@ def test_what_glues_server_takes(tmp_path: Path, name: str, probabilities: Any, 
     assert Path(paths[3]).read_text() == f"index\tprediction\n{expected}"
 
 
-def test_xnli_has_no_server(tmp_path: Path) -> None:
+def test_xnli_has_no_submission(tmp_path: Path) -> None:
     task = glue.TASKS["xnli"]
     description = TaskDescription("xnli", task.problem_type, task.labels)
     assert (
@@ -137,7 +137,7 @@ def test_xnli_has_no_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (3, 3), (3,)])
-def test_a_row_of_probabilities_for_each_example(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_probabilities_of_wrong_shape(tmp_path: Path, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="are not probabilities of 3 rows"):
         outputs.write_predictions(str(tmp_path), TWO, examples(0, 1, 2), np.ones(shape, np.float32))
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Data as people have it: other delimiters, encodings, numbers and kinds of files."""
+"""Custom files of all kinds: delimiters, encodings, decimal commas, texts to predict."""
 
 import dataclasses
 import io
@@ -18,13 +18,13 @@ from bert_tf2.tasks.classification.data import DataConfig, open_data
 from bert_tf2.tasks.classification.task_description import TaskDescription
 
 
-def write(folder: Path, name: str, content: str | bytes) -> str:
-    (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
-    return str(folder / name)
+def write(directory: Path, name: str, content: str | bytes) -> str:
+    (directory / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return str(directory / name)
 
 
 @pytest.mark.parametrize("name", ["excel_semicolon.csv", "utf16.csv", "json_array.json"])
-def test_other_forms_of_the_same_rows(tmp_path: Path, name: str) -> None:
+def test_other_formats_of_the_same_rows(tmp_path: Path, name: str) -> None:
     data = open_data(DataConfig(str(tmp_path), train_file=str(CASES / name)), training=True)
     rows = data.examples("train")
     assert data.description.labels == ("neg", "pos")
@@ -36,7 +36,7 @@ def test_parquet(tmp_path: Path) -> None:
     parquet.write_table(table, tmp_path / "a.parquet")
     data = open_data(DataConfig(str(tmp_path), train_file=str(tmp_path / "a.parquet")), training=True)
     rows = data.examples("train")
-    assert (list(rows.texts[0:2]), rows.place(1997)) == (["Fine.", "Awful."], f"{tmp_path}/a.parquet, row 1998")
+    assert (list(rows.texts[0:2]), rows.location(1997)) == (["Fine.", "Awful."], f"{tmp_path}/a.parquet, row 1998")
     assert data.labels(rows).tolist() == [1, 0] * 999
     by_number = DataConfig(str(tmp_path), train_file=str(tmp_path / "a.parquet"), text_column="0", label_column="-1")
     assert open_data(by_number, training=True).labels(rows).tolist() == [1, 0] * 999
@@ -53,13 +53,13 @@ def test_parquet(tmp_path: Path) -> None:
         ({"text": [], "label": []}, r"a\.parquet has no rows"),
     ],
 )
-def test_parquet_that_does_not_fit(tmp_path: Path, columns: dict[str, Any], sentence: str) -> None:
+def test_invalid_parquet(tmp_path: Path, columns: dict[str, Any], sentence: str) -> None:
     parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
     with pytest.raises(InputError, match=sentence):
         open_data(DataConfig(str(tmp_path), train_file=str(tmp_path / "a.parquet")), training=True)
 
 
-def test_damaged_parquet(tmp_path: Path) -> None:
+def test_corrupt_parquet(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"Cannot read .*a\.parquet"):
         open_data(DataConfig(str(tmp_path), train_file=write(tmp_path, "a.parquet", "x")), training=True)
 
@@ -77,7 +77,7 @@ def test_decimal_commas(tmp_path: Path) -> None:
         (("1,5", "2.5"), r"line 2: is '1,5' a number\? Other labels have decimal points"),
     ],
 )
-def test_commas_that_may_be_something_else(tmp_path: Path, labels: tuple[str, ...], sentence: str) -> None:
+def test_ambiguous_commas(tmp_path: Path, labels: tuple[str, ...], sentence: str) -> None:
     path = write(tmp_path, "a.csv", "text;label\n" + "".join(f"x;{label}\n" for label in labels))
     with pytest.raises(InputError, match=sentence):
         open_data(DataConfig(str(tmp_path), train_file=path), training=True)
@@ -85,7 +85,7 @@ def test_commas_that_may_be_something_else(tmp_path: Path, labels: tuple[str, ..
     assert open_data(as_names, training=True).description.labels == labels
 
 
-def test_labels_that_are_numbers_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_interpretation_of_numeric_labels_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         for labels in ("12345", ("1.5", "2"), "01"):
             rows = "".join(f"x,{label}\n" for label in labels)
@@ -108,7 +108,7 @@ def test_labels_that_are_numbers_are_said(tmp_path: Path, caplog: pytest.LogCapt
         ("a.csv", {"delimiter": "::"}, "--delimiter='::' must be one character"),
     ],
 )
-def test_flags_about_the_form_of_files(tmp_path: Path, name: str, flags: dict[str, Any], sentence: str) -> None:
+def test_invalid_flags_about_the_form_of_files(tmp_path: Path, name: str, flags: dict[str, Any], sentence: str) -> None:
     content: str | bytes = '{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n'
     if name.endswith("parquet"):
         sink = pyarrow.BufferOutputStream()
@@ -146,10 +146,10 @@ def test_flags_about_the_form_of_files(tmp_path: Path, name: str, flags: dict[st
         ("a.txt", "a\nb\n", {}, None),
     ],
 )
-def test_truths_of_a_file_that_is_predicted(
+def test_true_labels_in_a_file_to_predict(
     tmp_path: Path, name: str, content: str, fields: dict[str, Any], truths: list[Any] | None
 ) -> None:
-    """What is no label of the model stops nothing."""
+    """Cells that are not labels of the model are not errors."""
     path = write(tmp_path, name, content)
     fields = {"labels": ("no", "yes"), "text_column": "text", "label_column": "label", **fields}
     rows = open_data(DataConfig(trained(tmp_path, **fields), predict_file=path), training=False).examples("test")
@@ -158,28 +158,28 @@ def test_truths_of_a_file_that_is_predicted(
 
 
 def trained(tmp_path: Path, **fields: Any) -> str:
-    """A directory with the task.json of a training."""
+    """Writes the task.json of a training run and returns the directory."""
     description = TaskDescription("custom", "single_label", ("bad", "good"), text_column="body", label_column="what")
     dataclasses.replace(description, **fields).save(str(tmp_path / "model"))
     return str(tmp_path / "model")
 
 
-def test_a_text_a_line(tmp_path: Path) -> None:
+def test_text_file(tmp_path: Path) -> None:
     path = write(tmp_path, "new.txt", '\ufeffFine, "really"; so.\r\n\n  \nOne\ttwo.\n')
     rows = open_data(DataConfig(trained(tmp_path), predict_file=path), training=False).examples("test")
     assert (list(rows.texts), list(rows.ids)) == (['Fine, "really"; so.', "One\ttwo."], [0, 1])
-    assert (rows.place(1), rows.pairs, rows.labels) == (f"{path}, line 4", None, None)
+    assert (rows.location(1), rows.pairs, rows.labels) == (f"{path}, line 4", None, None)
 
 
-def test_pairs_have_a_tab_between(tmp_path: Path) -> None:
-    folder = trained(tmp_path, text_pair_column="other", id_column="id")
+def test_text_file_with_tab_separated_pairs(tmp_path: Path) -> None:
+    model_dir = trained(tmp_path, text_pair_column="other", id_column="id")
     path = write(tmp_path, "new.txt", "a b\tc d\n")
-    rows = open_data(DataConfig(folder, predict_file=path), training=False).examples("test")
+    rows = open_data(DataConfig(model_dir, predict_file=path), training=False).examples("test")
     assert rows.pairs is not None
     assert (list(rows.texts), list(rows.pairs)) == (["a b"], ["c d"])
     write(tmp_path, "new.txt", "a b\n")
     with pytest.raises(InputError, match=r"new\.txt, line 1 has 0 tabs; .* expected one tab between them"):
-        open_data(DataConfig(folder, predict_file=path), training=False).examples("test")
+        open_data(DataConfig(model_dir, predict_file=path), training=False).examples("test")
 
 
 @pytest.mark.parametrize("encoding", [None, "cp1252"])
@@ -189,12 +189,12 @@ def test_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encodin
         file.seek(0)
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))
         data = open_data(DataConfig(trained(tmp_path), predict_file="-", encoding=encoding), training=False)
-        assert data.description.predict_file is None, "it is not remembered"
+        assert data.description.predict_file is None, "it is not stored"
         rows = data.examples("test")
-    assert (list(rows.texts), rows.place(1)) == (["Très bien.", "So so."], "standard input, line 3")
+    assert (list(rows.texts), rows.location(1)) == (["Très bien.", "So so."], "standard input, line 3")
 
 
-def test_nothing_on_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with (tmp_path / "in").open("w+b") as file:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))
         data = open_data(DataConfig(trained(tmp_path), predict_file="-"), training=False)
@@ -202,7 +202,7 @@ def test_nothing_on_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             data.examples("test")
 
 
-def test_a_text_in_a_flag(tmp_path: Path) -> None:
+def test_text_in_a_flag(tmp_path: Path) -> None:
     rows = open_data(DataConfig(trained(tmp_path), text="Fine."), training=False).examples("test")
     assert (rows.path, list(rows.texts), list(rows.ids), rows.pairs) == ("--text", ["Fine."], [0], None)
     for fields in ({"text_pair_column": "x"}, {"name": "mrpc"}):
@@ -222,11 +222,11 @@ def test_a_text_in_a_flag(tmp_path: Path) -> None:
         ({}, {"dev_file": "a.txt"}, "a.txt has only texts, without labels"),
     ],
 )
-def test_texts_that_do_not_fit(tmp_path: Path, fields: dict[str, Any], flags: dict[str, Any], sentence: str) -> None:
-    folder = trained(tmp_path, **fields)
+def test_invalid_texts(tmp_path: Path, fields: dict[str, Any], flags: dict[str, Any], sentence: str) -> None:
+    model_dir = trained(tmp_path, **fields)
     with pytest.raises(InputError, match=sentence):
-        open_data(DataConfig(folder, **flags), training=False).examples("dev")
+        open_data(DataConfig(model_dir, **flags), training=False).examples("dev")
 
 
-def test_a_text_is_there_to_be_predicted() -> None:
+def test_text_implies_prediction() -> None:
     assert ClassificationConfig(output_dir="x", init_checkpoint="y", text="a").do_predict

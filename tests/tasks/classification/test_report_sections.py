@@ -1,4 +1,4 @@
-"""What a report says of a classifier, and that it stays small whatever the data."""
+"""The sections of a classifier's report, and the size of the page for many rows."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -37,37 +37,36 @@ def cards(sections: list[Section]) -> list[Example]:
 
 
 @pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures take time, and have tests of their own."""
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replaces pictures, which are slow to draw and tested elsewhere."""
     for name in ("bars", "histogram", "lines", "matrix", "scatter"):
         monkeypatch.setattr(pictures, name, lambda *_, **__: "<svg></svg>")
 
 
 @pytest.fixture
-def of_six(undrawn: None) -> list[Section]:
+def six_rows(without_pictures: None) -> list[Section]:
     return sections(SIX)
 
 
-def test_labels_and_confusions(of_six: list[Section]) -> None:
-    parts = of_six
-    assert [section.title for section in parts] == [
+def test_labels_and_confusions(six_rows: list[Section]) -> None:
+    assert [section.title for section in six_rows] == [
         *("Labels", "Confusions", "Calibration and thresholds", "Worst errors"),
     ]
-    (text,) = blocks(parts, "Labels", Text)
+    (text,) = blocks(six_rows, "Labels", Text)
     assert text.text.startswith("50.0 % of the rows are 'good'")
-    assert table(parts, "Labels", "Scores of each label") == [
+    assert table(six_rows, "Labels", "Scores of each label") == [
         ("good", 3, 2, 1.0, pytest.approx(2 / 3), pytest.approx(0.8)),
         ("bad", 2, 2, 0.5, 0.5, 0.5),
         ("fair", 1, 2, 0.5, 1.0, pytest.approx(2 / 3)),
     ]
-    assert table(parts, "Confusions", "Most frequent confusions") == [
+    assert table(six_rows, "Confusions", "Most frequent confusions") == [
         ("bad", "fair", 1, 0.5),
         ("good", "bad", 1, pytest.approx(1 / 3)),
     ]
 
 
-def test_the_worst_come_first(of_six: list[Section]) -> None:
-    first, second = cards(of_six)
+def test_worst_errors_come_first(six_rows: list[Section]) -> None:
+    first, second = cards(six_rows)
     assert (first.title, second.title) == ("good → bad", "bad → fair")
     assert first.text == "text 5"
     assert first.facts == [
@@ -76,14 +75,13 @@ def test_the_worst_come_first(of_six: list[Section]) -> None:
     ]
 
 
-def test_calibration_and_what_is_left_of_the_certain(of_six: list[Section]) -> None:
-    parts = of_six
-    (figures,) = blocks(parts, "Calibration and thresholds", Figures)
-    # Groups of a fifteenth: two of 0.7, three of 0.8, one of 0.9.
+def test_calibration_and_withheld_predictions(six_rows: list[Section]) -> None:
+    (figures,) = blocks(six_rows, "Calibration and thresholds", Figures)
+    # Bins of 1/15: two rows with 0.7, three with 0.8, one with 0.9.
     error = (2 * abs(0.7 - 0.5) + 3 * abs(0.8 - 1) + abs(0.9 - 0)) / 6
     assert figures.values[0][:2] == ("expected calibration error", f"{100 * error:.1f} %")
     assert [value for _, value, _ in figures.values[1:]] == ["78.3 %", "66.7 %"]
-    kept = table(parts, "Calibration and thresholds", "Accuracy if uncertain predictions are withheld")
+    kept = table(six_rows, "Calibration and thresholds", "Accuracy if uncertain predictions are withheld")
     assert [row[:4] for row in kept] == [
         ("0", 6, "100.0 %", "66.7 %"),
         ("0.8", 4, "66.7 %", "75.0 %"),
@@ -92,7 +90,7 @@ def test_calibration_and_what_is_left_of_the_certain(of_six: list[Section]) -> N
     ]
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_pictures")
 def test_lengths() -> None:
     section = report_rows.lengths(SIX)
     figures, picture, by_length = section.blocks
@@ -107,64 +105,64 @@ def test_lengths() -> None:
     ]
 
 
-@pytest.mark.usefixtures("undrawn")
-def test_two_labels_have_a_threshold() -> None:
+@pytest.mark.usefixtures("without_pictures")
+def test_threshold_of_two_labels() -> None:
     logits = np.log([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8]])
-    parts = sections(of_logits("single_label", ("no", "yes"), [0, 0, 1, 1, 1], logits))
-    (row,) = table(parts, "Calibration and thresholds", "Threshold with the best F1")
+    shown = sections(of_logits("single_label", ("no", "yes"), [0, 0, 1, 1, 1], logits))
+    (row,) = table(shown, "Calibration and thresholds", "Threshold with the best F1")
     assert row == ("yes", 3, pytest.approx(0.5), 1.0, pytest.approx(0.3, abs=0.011), 1.0, 1.0)
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_pictures")
 def test_several_labels() -> None:
     labels = [[1, 0], [1, 1], [0, 1], [0, 0]]
     logits = np.log([[9, 0.5], [0.5, 9], [0.1, 9], [9, 0.1]])
-    parts = sections(of_logits("multi_label", ("rude", "angry"), labels, logits))
-    assert [section.title for section in parts] == ["Labels", "Calibration and thresholds", "Worst errors"]
-    rows = table(parts, "Calibration and thresholds", "Thresholds with the best F1")
+    shown = sections(of_logits("multi_label", ("rude", "angry"), labels, logits))
+    assert [section.title for section in shown] == ["Labels", "Calibration and thresholds", "Worst errors"]
+    rows = table(shown, "Calibration and thresholds", "Thresholds with the best F1")
     assert [row[0] for row in rows] == ["all together", "rude", "angry"]
     assert rows[1][:5] == ("rude", 2, 0.5, pytest.approx(0.8), pytest.approx(0.33))
-    first, second = cards(parts)
+    first, second = cards(shown)
     assert (first.title, second.title) == ("labels wrong", "labels missed")
     assert first.facts[0] == ("wrong", "rude (90.0 %)")
     assert second.facts[:2] == [("missed", "rude (33.3 %)"), ("right", "angry (90.0 %)")]
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("without_pictures")
 def test_values() -> None:
-    parts = sections(of_logits("regression", (), [1, 2, 3], [[1.5], [2], [1]]))
-    assert [section.title for section in parts] == ["Predictions and true values", "Worst errors"]
-    (figures,) = blocks(parts, "Predictions and true values", Figures)
+    shown = sections(of_logits("regression", (), [1, 2, 3], [[1.5], [2], [1]]))
+    assert [section.title for section in shown] == ["Predictions and true values", "Worst errors"]
+    (figures,) = blocks(shown, "Predictions and true values", Figures)
     assert [value for _, value, _ in figures.values] == ["0.8333", "1.19", "-0.5", "-1.125"]
-    first, second, third = cards(parts)
+    first, second, third = cards(shown)
     assert [card.title for card in (first, second, third)] == ["too low", "too high", "too low"]
     assert first.facts[:3] == [("truth", "3"), ("prediction", "1"), ("loss", "4")]
 
 
-@pytest.mark.usefixtures("undrawn")
-def test_of_many_labels_the_picture_has_those_that_are_confused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Percents stay those of all rows of a label."""
-    drawn: list[Any] = []
-    monkeypatch.setattr(pictures, "matrix", lambda *arguments: drawn.append(arguments) or "<svg></svg>")
+@pytest.mark.usefixtures("without_pictures")
+def test_picture_of_many_labels_has_the_most_confused_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Percentages are those of all rows of a label."""
+    pictured: list[Any] = []
+    monkeypatch.setattr(pictures, "matrix", lambda *arguments: pictured.append(arguments) or "<svg></svg>")
     labels = [*range(25), 3, 3, 3, 24]
     predicted = [*range(25), 7, 7, 0, 3]
-    parts = sections(of_logits("single_label", tuple(map(str, range(25))), labels, np.eye(25)[predicted]))
-    (rows, columns, counts, *_) = drawn[0]
+    shown = sections(of_logits("single_label", tuple(map(str, range(25))), labels, np.eye(25)[predicted]))
+    (rows, columns, counts, *_) = pictured[0]
     assert (len(rows), len(columns), columns[-1]) == (20, 21, "others")
     assert {"0", "3", "7", "24"} <= set(rows)
     assert counts[rows.index("3"), columns.index("7")] == 2
     assert counts[rows.index("3")].sum() == 4
-    assert table(parts, "Confusions", "Most frequent confusions")[0] == ("3", "7", 2, 0.5)
+    assert table(shown, "Confusions", "Most frequent confusions")[0] == ("3", "7", 2, 0.5)
 
 
-@pytest.mark.usefixtures("undrawn")
-def test_all_right() -> None:
-    parts = sections(of_logits("single_label", ("a", "b"), [0, 1], [[9, 0], [0, 9]]))
-    assert [text.text for text in blocks(parts, "Worst errors", Text)] == ["No row is wrong."]
+@pytest.mark.usefixtures("without_pictures")
+def test_no_errors() -> None:
+    shown = sections(of_logits("single_label", ("a", "b"), [0, 1], [[9, 0], [0, 9]]))
+    assert [text.text for text in blocks(shown, "Worst errors", Text)] == ["No row is wrong."]
 
 
 @pytest.mark.parametrize("kind", ["single_label", "multi_label", "regression"])
-def test_a_page_of_many_rows_is_small_and_text_is_text(kind) -> None:
+def test_page_of_many_rows_is_small_and_escapes_text(kind) -> None:
     names = tuple(f"label {number} <b>" for number in range({"single_label": 21, "multi_label": 3}.get(kind, 0)))
     evaluated = made_up(kind, 4_000, names)
     page = render(Report("a", "b", [*sections(evaluated), report_rows.lengths(evaluated)]))

@@ -18,11 +18,11 @@ pytestmark = pytest.mark.numeric
 
 
 def write_rows(path: Path, count: int, seed: int) -> str:
-    """Texts and pairs, a third of which are much longer than the model; of those, only the end says what they are."""
+    """Writes single texts and pairs; a third exceeds the model's length, and only their end decides the label."""
     lines = []
     for number, (text, label) in enumerate(tiny.rows(count, seed)):
-        before = "w1 w2 w3 " * (7 if number % 3 == 0 else 0)
-        lines.append(json.dumps({"text": before + text, "second": "w4" * (number % 2), "label": label}) + "\n")
+        prefix = "w1 w2 w3 " * (7 if number % 3 == 0 else 0)
+        lines.append(json.dumps({"text": prefix + text, "second": "w4" * (number % 2), "label": label}) + "\n")
     path.write_text("".join(lines))
     return str(path)
 
@@ -39,8 +39,8 @@ def test_windows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert results is not None
     assert results["eval_accuracy"] > 0.9
     assert "14 of 40 rows (35 %) did not fit into max_seq_length=16 and were split into" in caplog.text
-    described = json.loads((tmp_path / "model/task.json").read_text())
-    assert [described[name] for name in ("long_text", "window_stride", "window_pooling")] == ["windows", None, "max"]
+    saved = json.loads((tmp_path / "model/task.json").read_text())
+    assert [saved[name] for name in ("long_text", "window_stride", "window_pooling")] == ["windows", None, "max"]
     predicted = [json.loads(line) for line in (tmp_path / "model/predictions.jsonl").read_text().splitlines()]
     assert [line["id"] for line in predicted] == list(range(40))
     labels = [json.loads(line)["label"] for line in Path(dev).read_text().splitlines()]
@@ -49,10 +49,10 @@ def test_windows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     probabilities = [[line["probabilities"][name] for name in ("bad", "good")] for line in predicted]
     losses = row_losses(np.log(probabilities), np.array([label == "good" for label in labels], int), "single_label")
     assert results["eval_loss"] == pytest.approx(losses.mean(), abs=1e-4)
-    assert tiny.run(tmp_path, dev_file=dev, do_eval=True) == pytest.approx(results)  # as the training remembers it
+    assert tiny.run(tmp_path, dev_file=dev, do_eval=True) == pytest.approx(results)  # with its settings
 
 
-def test_windows_of_a_text_weigh_as_one() -> None:
+def test_weights_of_the_windows_of_a_text_sum_to_one() -> None:
     splits, ids = np.array([0, 3, 6, 9]), np.full(9, 5, np.int32)
     features = Features(Ragged(ids, splits), np.full(3, 3), np.array([1, 1, 0]), 16, 0, 9, np.array([0, 2, 3]))
     arrays = runner._Rows(None, features.labels, features, None).arrays  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Intervals have the scores inside, and are those of the metrics."""
+"""Confidence intervals contain the scores, and their statistics are those of the metrics."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_scores_are_inside(kind) -> None:
+def test_intervals_contain_the_scores(kind) -> None:
     labels, names = CASES[kind]
     evaluated = made_up(kind, 300, labels)
     scores = metrics.evaluate(kind, evaluated.logits, evaluated.labels, names)
@@ -29,7 +29,7 @@ def test_scores_are_inside(kind) -> None:
         assert high - low < 0.5 * value, name
 
 
-def test_accuracy_has_wilsons() -> None:
+def test_interval_of_accuracy_is_wilsons() -> None:
     evaluated = made_up("single_label", 300, ("a", "b"))
     right = int(evaluated.scores.is_right.sum())
     assert of_metrics(evaluated, ("accuracy",)) == {"eval_accuracy": wilson(right, 300)}
@@ -37,7 +37,7 @@ def test_accuracy_has_wilsons() -> None:
 
 @pytest.mark.parametrize("name", ["macro_f1", "matthews", "f1"])
 def test_statistics_of_counts_are_those_of_scikit_learn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the rows themselves, in place of resamples."""
+    """Statistics of the original rows, instead of resamples."""
     evaluated = made_up("single_label", 200, ("a", "b") if name == "f1" else ("a", "b", "c"))
     monkeypatch.setattr(score_intervals, "bootstrap", lambda values, statistic: (statistic(values), 0.0))
     (value, _) = of_metrics(evaluated, (name,))[f"eval_{name}"]
@@ -57,7 +57,7 @@ def test_statistics_of_sums(kind, name: str, monkeypatch: pytest.MonkeyPatch) ->
     assert value == pytest.approx(metrics.evaluate(kind, evaluated.logits, evaluated.labels, (name,))[name])
 
 
-def test_macro_f1_of_very_many_decisions_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(score_intervals, "_MOST_DECISIONS", 599)
+def test_macro_f1_of_very_many_decisions_has_no_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(score_intervals, "_MAX_DECISIONS", 599)
     intervals = of_metrics(made_up("multi_label", 200, ("a", "b", "c")), ("micro_f1", "macro_f1"))
     assert list(intervals) == ["eval_micro_f1"]

@@ -1,4 +1,4 @@
-"""task.json and labels.txt: written, read back, and refused where they do not fit."""
+"""task.json and labels.txt: round trips, corrupt files, and models of other tasks."""
 
 import dataclasses
 import json
@@ -46,15 +46,15 @@ def descriptions(draw: st.DrawFn) -> TaskDescription:
 
 @given(descriptions())
 @settings(max_examples=60)
-def test_what_is_saved_is_loaded(tmp_path_factory: pytest.TempPathFactory, description: TaskDescription) -> None:
-    folder = tmp_path_factory.mktemp("model") / "new"
-    description.save(str(folder))
-    assert TaskDescription.load(str(folder)) == description
+def test_round_trip(tmp_path_factory: pytest.TempPathFactory, description: TaskDescription) -> None:
+    directory = tmp_path_factory.mktemp("model") / "new"
+    description.save(str(directory))
+    assert TaskDescription.load(str(directory)) == description
     names = ["task.json"] + (["labels.txt"] if description.labels else [])
-    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
+    assert sorted(path.name for path in directory.iterdir()) == sorted(names)
 
 
-def test_the_files(tmp_path: Path) -> None:
+def test_files(tmp_path: Path) -> None:
     TaskDescription("reviews", "single_label", ("schlecht", "gut ✓"), text_column="text").save(str(tmp_path))
     assert (tmp_path / "labels.txt").read_text(encoding="utf-8") == "schlecht\ngut ✓\n"
     assert json.loads((tmp_path / "task.json").read_text(encoding="utf-8")) == {
@@ -80,7 +80,7 @@ def test_the_files(tmp_path: Path) -> None:
     }
 
 
-def test_columns_of_labels() -> None:
+def test_splitting_and_joining_label_columns() -> None:
     assert split_columns('rude, angry,"a, b"') == ("rude", "angry", "a, b")
     assert join_columns(["rude", "a, b", 'say "x"']) == 'rude,"a, b","say ""x"""'
     for names in ("rude", "rude,rude", "rude,", ""):
@@ -88,7 +88,7 @@ def test_columns_of_labels() -> None:
             split_columns(names)
 
 
-def test_no_folder_and_no_file(tmp_path: Path) -> None:
+def test_missing_directory_and_missing_file(tmp_path: Path) -> None:
     assert TaskDescription.load(str(tmp_path / "none")) is None
     assert TaskDescription.load(str(tmp_path)) is None
 
@@ -108,7 +108,7 @@ def test_outputs() -> None:
         ({"max_seq_length": 2}, r"--max_seq_length=2; \[CLS\], one token and \[SEP\] need at least 3"),
     ],
 )
-def test_impossible_values(changes: dict[str, Any], sentence: str) -> None:
+def test_invalid_values(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         TaskDescription(**{"name": "a", "problem_type": "single_label", "labels": ("x", "y"), **changes})
 
@@ -130,7 +130,7 @@ def test_impossible_values(changes: dict[str, Any], sentence: str) -> None:
         ({"colour": 1}, "task.json has the unknown key 'colour'"),
     ],
 )
-def test_damaged_files(tmp_path: Path, content: Any, sentence: str) -> None:
+def test_corrupt_files(tmp_path: Path, content: Any, sentence: str) -> None:
     TaskDescription("a", "single_label", ("x", "y")).save(str(tmp_path))
     path = tmp_path / "task.json"
     if isinstance(content, dict):
@@ -140,7 +140,7 @@ def test_damaged_files(tmp_path: Path, content: Any, sentence: str) -> None:
         TaskDescription.load(str(tmp_path))
 
 
-def test_every_key_is_needed(tmp_path: Path) -> None:
+def test_every_key_is_required(tmp_path: Path) -> None:
     description = TaskDescription("a", "single_label", ("x", "y"))
     description.save(str(tmp_path))
     content = json.loads((tmp_path / "task.json").read_text())
@@ -153,7 +153,7 @@ def test_every_key_is_needed(tmp_path: Path) -> None:
             TaskDescription.load(str(tmp_path))
 
 
-def test_labels_that_were_changed(tmp_path: Path) -> None:
+def test_changed_labels(tmp_path: Path) -> None:
     TaskDescription("a", "single_label", ("x", "y")).save(str(tmp_path))
     (tmp_path / "labels.txt").write_text("y\nx\n")
     with pytest.raises(
@@ -175,13 +175,13 @@ def test_labels_that_were_changed(tmp_path: Path) -> None:
         ({"do_lower_case": False}, "for --do_lower_case true, where this command has false"),
     ],
 )
-def test_another_task_is_refused(changes: dict[str, Any], sentence: str) -> None:
+def test_different_task_is_rejected(changes: dict[str, Any], sentence: str) -> None:
     saved = TaskDescription("a", "single_label", ("x", "y"))
     with pytest.raises(InputError, match=sentence):
         dataclasses.replace(saved, **changes).check_same_model(saved, "model")
 
 
-def test_many_labels_are_told_apart_by_the_first_that_differs() -> None:
+def test_first_difference_between_many_labels_is_named() -> None:
     saved = TaskDescription("a", "single_label", tuple(map(str, range(100))))
     other = TaskDescription("a", "single_label", (*map(str, range(99)), "x", "y"))
     with pytest.raises(
@@ -193,7 +193,7 @@ def test_many_labels_are_told_apart_by_the_first_that_differs() -> None:
         shorter.check_same_model(saved, "model")
 
 
-def test_what_may_differ() -> None:
+def test_settings_that_may_differ() -> None:
     saved = TaskDescription("a", "single_label", ("x", "y"))
     dataclasses.replace(
         saved, max_seq_length=64, threshold=0.3, text_column="b", header=False, dev_file="c"

@@ -1,4 +1,4 @@
-"""Which models can be teachers of which students."""
+"""Opening teachers: run directories, Hugging Face directories, and models that cannot teach a student."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_teacher(tmp_path_factory.mktemp("teacher") / "model")
 
 
-def test_the_directory_of_a_training(teacher: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_run_directory(teacher: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     checkpoints.save(str(teacher / "best"), 3, {"global_step": tf.Variable(3, dtype=tf.int64)}, keep=1)
     opened = Teacher.open(str(teacher), STUDENT, str(tmp_path / "student"))
@@ -37,21 +37,21 @@ def test_the_directory_of_a_training(teacher: Path, tmp_path: Path, caplog: pyte
     assert f"The teacher's weights are those of {teacher}/model.ckpt-7." in caplog.text
 
 
-def test_a_hugging_face_directory(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_hugging_face_directory(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     names = {"0": "c", "1": "a", "2": "b"}
-    folder = write_folder(tmp_path / "named", "BertForSequenceClassification", id2label=names)
-    opened = Teacher.open(str(folder), HUGGING_FACE, str(tmp_path / "student"))
+    directory = write_folder(tmp_path / "named", "BertForSequenceClassification", id2label=names)
+    opened = Teacher.open(str(directory), HUGGING_FACE, str(tmp_path / "student"))
     assert (opened.order, opened.description.max_seq_length) == ((1, 2, 0), 6)
     assert "names" not in caplog.text
-    folder = write_folder(tmp_path / "unnamed", "BertForSequenceClassification")
-    assert Teacher.open(str(folder), HUGGING_FACE, str(tmp_path / "student")).order == (0, 1, 2)
+    directory = write_folder(tmp_path / "unnamed", "BertForSequenceClassification")
+    assert Teacher.open(str(directory), HUGGING_FACE, str(tmp_path / "student")).order == (0, 1, 2)
     assert "has no names for its 3 labels; this order is assumed: a, b, c." in caplog.text
 
 
-def test_a_teacher_of_a_regression(tmp_path: Path) -> None:
-    folder = write_teacher(tmp_path / "model", (), problem_type="regression")
+def test_regression(tmp_path: Path) -> None:
+    directory = write_teacher(tmp_path / "model", (), problem_type="regression")
     student = TaskDescription("custom", "regression", (), text_column="text")
-    assert Teacher.open(str(folder), student, str(tmp_path / "student")).order == (0,)
+    assert Teacher.open(str(directory), student, str(tmp_path / "student")).order == (0,)
 
 
 @pytest.mark.parametrize(
@@ -66,25 +66,27 @@ def test_a_teacher_of_a_regression(tmp_path: Path) -> None:
         ({"text_pair_column": "b"}, "is a model for single texts, but the training data has pairs of texts; give"),
     ],
 )
-def test_a_teacher_of_something_else(teacher: Path, tmp_path: Path, fields, sentence: str) -> None:
+def test_teacher_of_a_different_task(teacher: Path, tmp_path: Path, fields, sentence: str) -> None:
     student = TaskDescription(**{**vars(STUDENT), **fields, "labels": tuple(fields.get("labels", STUDENT.labels))})
     with pytest.raises(InputError, match=f"^--teacher: {teacher} {sentence}"):
         Teacher.open(str(teacher), student, str(tmp_path / "student"))
 
 
-def test_what_is_not_a_classifier(teacher: Path, tmp_path: Path) -> None:
-    def refused(path: Path, sentence: str, output_dir: Path = tmp_path / "student") -> None:
+def test_models_that_are_not_usable_classifiers(teacher: Path, tmp_path: Path) -> None:
+    def check_rejected(path: Path, sentence: str, output_dir: Path = tmp_path / "student") -> None:
         with pytest.raises(InputError, match=f"^--teacher: .*{sentence}"):
             Teacher.open(str(path), STUDENT, str(output_dir))
 
-    refused(write_folder(tmp_path / "encoder", "BertModel"), "encoder has no classifier; give a classifier that was")
-    refused(write_folder(tmp_path / "answers", "BertForQuestionAnswering"), "answers has no classifier")
-    refused(write_folder(tmp_path / "tags", "BertForTokenClassification"), "tags is a tagger;")
-    refused(tmp_path / "nothing", "There is no .*nothing")
-    refused(teacher, "is in .*, where the student is trained; give another --output_dir", teacher.parent)
+    check_rejected(
+        write_folder(tmp_path / "encoder", "BertModel"), "encoder has no classifier; give a classifier that was"
+    )
+    check_rejected(write_folder(tmp_path / "answers", "BertForQuestionAnswering"), "answers has no classifier")
+    check_rejected(write_folder(tmp_path / "tags", "BertForTokenClassification"), "tags is a tagger;")
+    check_rejected(tmp_path / "nothing", "There is no .*nothing")
+    check_rejected(teacher, "is in .*, where the student is trained; give another --output_dir", teacher.parent)
     copy = shutil.copytree(teacher, tmp_path / "copy")
     (copy / "labels.txt").write_text("bad\nworse\n")
-    refused(copy, "labels.txt has the labels")
+    check_rejected(copy, "labels.txt has the labels")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_what_is_not_a_classifier(teacher: Path, tmp_path: Path) -> None:
         ({"unlabeled_file": "notes.doc"}, "notes.doc"),
     ],
 )
-def test_flags(tmp_path: Path, flags, sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_flags(tmp_path: Path, flags, sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.doc").touch()
     train = tiny.write_csv(tmp_path / "train.csv", tiny.rows(8, seed=1))
@@ -118,8 +120,8 @@ def test_unlabeled_rows_of_a_glue_task(tmp_path: Path) -> None:
     (tmp_path / "c.txt").write_text("three\n")
     files = ",".join(str(tmp_path / name) for name in ("a.tsv", "b.jsonl", "c.txt"))
     config = DataConfig(output_dir=str(tmp_path), task_name="sst-2", data_dir=str(tmp_path), unlabeled_file=files)
-    files_read = open_data(config, training=True).unlabeled()
-    assert [(list(rows.texts), rows.pairs, rows.labels) for rows in files_read] == [
+    examples = open_data(config, training=True).unlabeled()
+    assert [(list(rows.texts), rows.pairs, rows.labels) for rows in examples] == [
         (['good "one"'], None, None),
         (["two"], None, None),
         (["three"], None, None),

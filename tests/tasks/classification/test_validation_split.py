@@ -1,4 +1,4 @@
-"""Rows held out of the training file: which, how many, and the same ones again."""
+"""Rows held out of the training file: their choice and number, and the same rows in later runs."""
 
 import dataclasses
 import json
@@ -22,41 +22,41 @@ def rows(labels: list[str]) -> Examples:
     return Examples("a.csv", numbers, numbers, list(map(str, numbers)), None, labels)
 
 
-def opened(folder: Path, training: bool = True, **flags: Any) -> Data:
-    """Of a file with 40 rows of label a and 10 of label b."""
-    path = folder / "train.csv"
+def opened(directory: Path, training: bool = True, **flags: Any) -> Data:
+    """Opens a file with 40 rows of label a and 10 of label b."""
+    path = directory / "train.csv"
     if not path.exists():
         path.write_text("text,label\n" + "".join(f"t{row},{'aaaab'[row % 5]}\n" for row in range(50)))
-    data = open_data(DataConfig(str(folder / "model"), **{"train_file": str(path), **flags}), training)
+    data = open_data(DataConfig(str(directory / "model"), **{"train_file": str(path), **flags}), training)
     if training:
-        data.save(str(folder / "model"))
+        data.save(str(directory / "model"))
     return data
 
 
-def test_each_label_has_its_share_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_same_fraction_of_each_label_is_held_out(tmp_path: Path) -> None:
     data = opened(tmp_path, validation_split=0.2)
     train, dev = data.examples("train"), data.examples("dev")
     assert np.bincount(data.labels(train)).tolist() == [32, 8]
     assert np.bincount(data.labels(dev)).tolist() == [8, 2]
     assert sorted([*train.texts, *dev.texts]) == sorted(f"t{row}" for row in range(50))
-    assert dev.place(0) == f"{tmp_path}/train.csv, line {int(dev.texts[0][1:]) + 2}"
+    assert dev.location(0) == f"{tmp_path}/train.csv, line {int(dev.texts[0][1:]) + 2}"
     assert list(dev.ids) == [int(text[1:]) for text in dev.texts] == list(data.split.held_out)
     assert (dev.texts[0:3], train.labels[1:3]) == (list(dev.texts)[:3], list(train.labels)[1:3])
 
 
-def test_a_later_run_has_the_same_rows(tmp_path: Path) -> None:
+def test_later_runs_hold_out_the_same_rows(tmp_path: Path) -> None:
     before = opened(tmp_path, validation_split=0.1).examples("dev")
     for flags in ({}, {"validation_split": 0.1}):
-        again = opened(tmp_path, **flags)
-        assert list(again.examples("dev").texts) == list(before.texts)
-        assert len(again.examples("train")) == 45
-        later = opened(tmp_path, training=False, **flags)
-        assert list(later.examples("dev").texts) == list(before.texts)
+        resumed = opened(tmp_path, **flags)
+        assert list(resumed.examples("dev").texts) == list(before.texts)
+        assert len(resumed.examples("train")) == 45
+        evaluated = opened(tmp_path, training=False, **flags)
+        assert list(evaluated.examples("dev").texts) == list(before.texts)
     other = opened(tmp_path / "model", validation_split=0.1)  # another directory, the same rows
     assert list(other.examples("dev").texts) == list(before.texts)
 
 
-def test_only_a_file_in_the_model_is_read_without_a_flag(tmp_path: Path) -> None:
+def test_only_a_file_in_the_model_directory_is_read_without_a_flag(tmp_path: Path) -> None:
     opened(tmp_path, validation_split=0.1)
     data = open_data(DataConfig(str(tmp_path / "model")), training=False)
     with pytest.raises(InputError, match=r"--train_file is missing, and .* give --train_file=.*train\.csv"):
@@ -68,7 +68,7 @@ def test_only_a_file_in_the_model_is_read_without_a_flag(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("first", "then", "training", "sentence"),
+    ("first", "second", "training", "sentence"),
     [
         (
             {"validation_split": 0.1},
@@ -83,18 +83,18 @@ def test_only_a_file_in_the_model_is_read_without_a_flag(tmp_path: Path) -> None
         ({}, {"validation_split": 0.1, "dev_file": "d.csv"}, True, "--validation_split and --dev_file exclude each"),
     ],
 )
-def test_what_does_not_go_together(
-    tmp_path: Path, first: dict[str, Any], then: dict[str, Any], training: bool, sentence: str
+def test_incompatible_flags(
+    tmp_path: Path, first: dict[str, Any], second: dict[str, Any], training: bool, sentence: str
 ) -> None:
     opened(tmp_path, **first)
     with pytest.raises(InputError, match=sentence):
-        opened(tmp_path, training, **then)
-    if training and "dev_file" not in then:
-        config = DataConfig(str(tmp_path / "model"), train_file=str(tmp_path / "train.csv"), **then)
+        opened(tmp_path, training, **second)
+    if training and "dev_file" not in second:
+        config = DataConfig(str(tmp_path / "model"), train_file=str(tmp_path / "train.csv"), **second)
         assert len(open_data(config, True, overwrite=True).examples("dev")) == 10
 
 
-def test_a_file_that_has_changed_is_refused(tmp_path: Path) -> None:
+def test_changed_file_is_rejected(tmp_path: Path) -> None:
     opened(tmp_path, validation_split=0.1)
     with (tmp_path / "train.csv").open("a") as file:
         file.write("more,a\n")
@@ -104,18 +104,18 @@ def test_a_file_that_has_changed_is_refused(tmp_path: Path) -> None:
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.sampled_from([0.1, 0.25, 0.5, 0.9]))
 @settings(max_examples=80)
-def test_shares(sizes: list[int], fraction: float) -> None:
+def test_number_of_rows_of_each_label(sizes: list[int], fraction: float) -> None:
     labels = [str(label) for label, size in enumerate(sizes) for _ in range(size)]
     classes = np.array(labels, np.int32)
-    wanted = round(fraction * len(labels))
-    if not wanted or max(sizes) == 1:
+    requested = round(fraction * len(labels))
+    if not requested or max(sizes) == 1:
         with pytest.raises(InputError, match="holds out none of the"):
             ValidationSplit.of(rows(labels), fraction, classes)
         return
-    found = ValidationSplit.of(rows(labels), fraction, classes)
-    taken = np.bincount(classes[list(found.held_out)], minlength=len(sizes))
-    assert len(found.held_out) <= wanted
-    for count, size in zip(taken, sizes, strict=True):
+    split = ValidationSplit.of(rows(labels), fraction, classes)
+    counts = np.bincount(classes[list(split.held_out)], minlength=len(sizes))
+    assert len(split.held_out) <= requested
+    for count, size in zip(counts, sizes, strict=True):
         assert count <= size - 1
         assert count >= min(int(size * fraction), size - 1)
         assert count <= int(size * fraction) + 1
@@ -127,7 +127,7 @@ def test_too_few_rows() -> None:
             ValidationSplit.of(rows(labels), fraction, None)
 
 
-def test_the_file(tmp_path: Path) -> None:
+def test_file(tmp_path: Path) -> None:
     split = ValidationSplit("a.csv", 0.5, 4, (0, 3))
     split.save(str(tmp_path))
     path = tmp_path / "validation_split.json"
@@ -139,7 +139,7 @@ def test_the_file(tmp_path: Path) -> None:
             ValidationSplit.load(str(tmp_path))
 
 
-def test_flags() -> None:
+def test_invalid_flags() -> None:
     flags = {"output_dir": "x", "init_checkpoint": "y", "train_file": "a.csv", "do_train": True}
     with pytest.raises(InputError, match="--validation_split needs --do_eval"):
         ClassificationConfig(**flags, validation_split=0.1)

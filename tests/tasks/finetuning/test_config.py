@@ -1,4 +1,4 @@
-"""What fine-tuning can be asked to do: steps as the original counts them, and values that are refused."""
+"""The flags of fine-tuning: step counts as in the original, and invalid values."""
 
 import pytest
 
@@ -20,9 +20,9 @@ def config(**flags) -> FinetuningConfig:
     ],
 )
 def test_steps(examples: int, batch: int, epochs: float, proportion: float, steps: int, warmup: int) -> None:
-    asked = config(train_batch_size=batch, num_train_epochs=epochs, warmup_proportion=proportion)
-    assert asked.num_train_steps(examples) == int(examples / batch * epochs) == steps
-    assert asked.num_warmup_steps(examples) == warmup
+    training = config(train_batch_size=batch, num_train_epochs=epochs, warmup_proportion=proportion)
+    assert training.num_train_steps(examples) == int(examples / batch * epochs) == steps
+    assert training.num_warmup_steps(examples) == warmup
 
 
 def test_seeds() -> None:
@@ -30,7 +30,7 @@ def test_seeds() -> None:
     assert config().all_seeds == ()
 
 
-def test_where_the_model_is() -> None:
+def test_directories_of_model_and_weights() -> None:
     trained, used = config(use_best=True), config(use_best=True, do_train=False)
     assert (trained.model_dir, trained.weights_dir) == ("o", "o/best")
     assert (used.model_dir, used.weights_dir) == ("o/best", "o/best")
@@ -68,6 +68,6 @@ def test_where_the_model_is() -> None:
         ({"seeds": "1,1"}, "--seeds=1,1; expected different comma-separated integers"),
     ],
 )
-def test_what_is_refused(flags, sentence: str) -> None:
+def test_invalid_flags(flags, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         config(**flags)

@@ -1,4 +1,4 @@
-"""What evaluations write and show, number for number."""
+"""The files and tables of evaluations, number for number."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def test_eval_results_are_those_of_the_original(tmp_path: Path) -> None:
     assert write_eval_results(str(tmp_path / "a"), {"global_step": np.int64(7)}) == ["global_step = 7"]  # type: ignore[dict-item]
 
 
-def test_columns_of_a_table() -> None:
+def test_alignment_of_a_table() -> None:
     name = short("a label with a very long name")
     assert table([["label", "F1"], [name, "0.5"], ["b", "1,000"]]) == (
         "label                        F1\na label with a very l...    0.5\nb                         1,000"

@@ -1,4 +1,4 @@
-"""Evaluations in between: when, the history after a kill, the best one, early stopping."""
+"""Evaluation during training: its steps, the history after a kill, the best evaluation, early stopping."""
 
 import json
 import math
@@ -14,11 +14,11 @@ NAMES = ["eval_accuracy", "eval_loss", "loss"]
 
 
 def due(steps: EvaluationSteps) -> list[int]:
-    found, step = [], 0
+    due_steps, step = [], 0
     while step < steps.num_train_steps:
         step = steps.next_after(step)
-        found.append(step)
-    return found
+        due_steps.append(step)
+    return due_steps
 
 
 @pytest.mark.parametrize(
@@ -31,13 +31,13 @@ def due(steps: EvaluationSteps) -> list[int]:
         (EvaluationSteps(2, 100, 5), [2]),
     ],
 )
-def test_when(steps: EvaluationSteps, expected: list[int]) -> None:
+def test_evaluation_steps(steps: EvaluationSteps, expected: list[int]) -> None:
     assert due(steps) == expected
     assert [step for step in range(steps.num_train_steps + 1) if steps.has(step)] == expected
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 20))
-def test_each_epoch_is_evaluated_once_it_is_over(count: int, examples: int, batch: int) -> None:
+def test_each_epoch_is_evaluated_at_its_end(count: int, examples: int, batch: int) -> None:
     ends = {epoch * examples // batch for epoch in range(1, count * batch + batch + 1)} - {0}
     assert {step for step in due(EvaluationSteps(count, examples, batch)) if step < count} == {
         step for step in ends if step < count
@@ -57,24 +57,32 @@ def test_each_epoch_is_evaluated_once_it_is_over(count: int, examples: int, batc
         ("eval_mean_squared_error", 0.4, 0.5, True),
     ],
 )
-def test_better(name: str, value: float, than: float | None, better: bool) -> None:
+def test_is_better(name: str, value: float, than: float | None, better: bool) -> None:
     assert BestMetric(name).is_better(value, than) == better
 
 
-def test_the_name_of_the_best_metric() -> None:
-    assert BestMetric.named("accuracy", NAMES).name == BestMetric.named("eval_accuracy", NAMES).name == "eval_accuracy"
-    assert BestMetric.named("loss", NAMES).name == "eval_loss"
+def test_finding_the_best_metric() -> None:
+    assert BestMetric.find("accuracy", NAMES).name == BestMetric.find("eval_accuracy", NAMES).name == "eval_accuracy"
+    assert BestMetric.find("loss", NAMES).name == "eval_loss"
     with pytest.raises(InputError, match="--metric_for_best=f1: this task is evaluated by accuracy, loss; choose"):
-        BestMetric.named("f1", NAMES)
+        BestMetric.find("f1", NAMES)
 
 
 class Training:
-    """Runs a hook as the loop does; the accuracy of a step is given."""
+    """Runs a hook as the training loop does, with given accuracies.
 
-    def __init__(self, folder, accuracies, patience=0, first_step=0, every=10):
+    Args:
+      directory: the run directory.
+      accuracies: the accuracy of each evaluation.
+      patience: see `EvaluationHook`.
+      first_step: see `EvaluationHook`.
+      every: steps between evaluations.
+    """
+
+    def __init__(self, directory, accuracies, patience=0, first_step=0, every=10):
         self.accuracies, self.evaluated, self.saved = accuracies, [], []
         self.hook = EvaluationHook(
-            str(folder),
+            str(directory),
             EvaluationSteps(every * len(accuracies), 1000, 1, every),
             BestMetric("eval_accuracy"),
             patience,
@@ -89,8 +97,8 @@ class Training:
         self.evaluated.append(step)
         return {"eval_accuracy": self.accuracies[step // self.every - 1]}
 
-    def go(self):
-        """To the end, or to where the hook ends it; the reason."""
+    def run(self):
+        """Runs to the end, or until the hook stops it; returns the reason."""
         reason = self.hook.run(self.step)
         while reason is None and self.step < self.every * len(self.accuracies):
             self.step = self.hook.next_after(self.step)
@@ -98,13 +106,13 @@ class Training:
         return reason
 
 
-def history(folder):
-    return [json.loads(line) for line in (folder / "eval_history.jsonl").read_text().splitlines()]
+def history(directory):
+    return [json.loads(line) for line in (directory / "eval_history.jsonl").read_text().splitlines()]
 
 
 def test_history_and_best(tmp_path) -> None:
     training = Training(tmp_path, [0.5, 0.7, math.nan, 0.7, 0.8])
-    assert training.go() is None
+    assert training.run() is None
     assert training.evaluated == [10, 20, 30, 40, 50]
     assert training.saved == [10, 20, 50]
     assert history(tmp_path)[1:3] == [
@@ -116,42 +124,42 @@ def test_history_and_best(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("first_step", [0, 15, 20, 30, 50])
-def test_a_killed_training_ends_with_the_same_history(tmp_path, first_step: int) -> None:
-    Training(tmp_path, [0.5, 0.7, 0.6, 0.7, 0.8]).go()
-    whole = history(tmp_path)
-    again = Training(tmp_path, [0.5, 0.7, 0.6, 0.7, 0.8], first_step=first_step)
-    assert history(tmp_path) == [entry for entry in whole if entry["step"] <= first_step]
-    assert again.go() is None
-    assert history(tmp_path) == whole
-    assert again.evaluated == [step for step in (10, 20, 30, 40, 50) if step > first_step]
+def test_resumed_training_ends_with_the_same_history(tmp_path, first_step: int) -> None:
+    Training(tmp_path, [0.5, 0.7, 0.6, 0.7, 0.8]).run()
+    expected = history(tmp_path)
+    resumed = Training(tmp_path, [0.5, 0.7, 0.6, 0.7, 0.8], first_step=first_step)
+    assert history(tmp_path) == [entry for entry in expected if entry["step"] <= first_step]
+    assert resumed.run() is None
+    assert history(tmp_path) == expected
+    assert resumed.evaluated == [step for step in (10, 20, 30, 40, 50) if step > first_step]
 
 
-def test_killed_between_checkpoint_and_evaluation(tmp_path) -> None:
-    Training(tmp_path, [0.5, 0.7]).go()
+def test_resuming_between_checkpoint_and_evaluation(tmp_path) -> None:
+    Training(tmp_path, [0.5, 0.7]).run()
     lines = (tmp_path / "eval_history.jsonl").read_text().splitlines()
     (tmp_path / "eval_history.jsonl").write_text(lines[0] + "\n")
-    again = Training(tmp_path, [0.5, 0.7], first_step=20)
-    assert again.go() is None
-    assert again.evaluated == again.saved == [20]
+    resumed = Training(tmp_path, [0.5, 0.7], first_step=20)
+    assert resumed.run() is None
+    assert resumed.evaluated == resumed.saved == [20]
 
 
 def test_early_stopping(tmp_path) -> None:
     training = Training(tmp_path, [0.5, 0.7, 0.6, 0.7, 0.8], patience=2)
-    assert training.go() == (
+    assert training.run() == (
         "eval_accuracy has not improved since step 20 (0.7), --early_stopping_patience is 2 evaluations"
     )
     assert training.step == 40
-    again = Training(tmp_path, [0.5, 0.7, 0.6, 0.7, 0.8], patience=2, first_step=40)
-    assert again.go()
-    assert again.evaluated == []
+    resumed = Training(tmp_path, [0.5, 0.7, 0.6, 0.7, 0.8], patience=2, first_step=40)
+    assert resumed.run()
+    assert resumed.evaluated == []
 
 
-def test_early_stopping_without_any_number(tmp_path) -> None:
-    assert "at all" in Training(tmp_path, [math.nan] * 3, patience=2).go()
+def test_early_stopping_without_any_finite_score(tmp_path) -> None:
+    assert "at all" in Training(tmp_path, [math.nan] * 3, patience=2).run()
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"epoch": 1}'])
-def test_a_damaged_history_is_named(tmp_path, content: str) -> None:
+def test_corrupt_history(tmp_path, content: str) -> None:
     (tmp_path / "h.jsonl").write_text('{"step": 1}\n' + content + "\n")
     with pytest.raises(InputError, match=r"h\.jsonl, line 2 is not an evaluation result; remove the file"):
         read_history(str(tmp_path / "h.jsonl"))

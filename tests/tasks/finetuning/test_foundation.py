@@ -1,4 +1,4 @@
-"""Where config and vocabulary come from, what is kept with a model, and what does not fit together."""
+"""Sources of model config and vocabulary, files saved with a model, and inconsistent combinations."""
 
 import json
 from pathlib import Path
@@ -21,81 +21,84 @@ from bert_tf2.tokenization.auto import VocabularyFile
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
-def write_model(folder: Path, *words: str, **changes) -> Path:
-    folder.mkdir(exist_ok=True)
-    (folder / "vocab.txt").write_text("\n".join([*SPECIAL, *words]) + "\n")
+def write_model(directory: Path, *words: str, **changes) -> Path:
+    directory.mkdir(exist_ok=True)
+    (directory / "vocab.txt").write_text("\n".join([*SPECIAL, *words]) + "\n")
     config = BertConfig(**{**TINY_CONFIG, **changes})
-    (folder / "bert_config.json").write_text(config.to_json_string())
+    (directory / "bert_config.json").write_text(config.to_json_string())
     shapes = {name: shape for name, shape in expected_shapes(config).items() if name.startswith("bert/")}
     variables = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
-    checkpoints.write(str(folder / "bert_model.ckpt"), variables)
-    return folder
+    checkpoints.write(str(directory / "bert_model.ckpt"), variables)
+    return directory
 
 
-def find(folder: Path, **flags) -> Pretrained:
-    given = {name: str(value) if isinstance(value, Path) else value for name, value in flags.items()}
-    return find_foundation(FinetuningConfig(output_dir=str(folder / "out"), do_train=True, **given))
+def find(directory: Path, **flags) -> Pretrained:
+    strings = {name: str(value) if isinstance(value, Path) else value for name, value in flags.items()}
+    return find_foundation(FinetuningConfig(output_dir=str(directory / "out"), do_train=True, **strings))
 
 
-def test_flags_go_before_the_checkpoints_folder(tmp_path: Path) -> None:
-    released, given = write_model(tmp_path / "released", "a"), write_model(tmp_path / "given", "b", hidden_act="relu")
-    found = find(tmp_path, init_checkpoint=released / "bert_model.ckpt")
-    assert (found.vocabulary.path, found.bert_config.hidden_act) == (str(released / "vocab.txt"), "gelu")
-    flags = {"vocab_file": given / "vocab.txt", "bert_config_file": given / "bert_config.json"}
-    found = find(tmp_path, init_checkpoint=released / "bert_model.ckpt", **flags)
-    assert (found.vocabulary.path, found.bert_config.hidden_act) == (str(given / "vocab.txt"), "relu")
+def test_flags_take_precedence_over_the_checkpoint_directory(tmp_path: Path) -> None:
+    released, other = write_model(tmp_path / "released", "a"), write_model(tmp_path / "other", "b", hidden_act="relu")
+    foundation = find(tmp_path, init_checkpoint=released / "bert_model.ckpt")
+    assert (foundation.vocabulary.path, foundation.bert_config.hidden_act) == (str(released / "vocab.txt"), "gelu")
+    flags = {"vocab_file": other / "vocab.txt", "bert_config_file": other / "bert_config.json"}
+    foundation = find(tmp_path, init_checkpoint=released / "bert_model.ckpt", **flags)
+    assert (foundation.vocabulary.path, foundation.bert_config.hidden_act) == (str(other / "vocab.txt"), "relu")
 
 
-def test_hugging_face_folder(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "hf", "BertModel")
-    found = find(tmp_path, init_checkpoint=folder)
-    assert (found.vocabulary.path, found.bert_config.hidden_act) == (str(folder / "vocab.txt"), "gelu_exact")
-    assert found.do_lower_case
-    (folder / "tokenizer_config.json").write_text('{"do_lower_case": false}')
-    assert not find(tmp_path, init_checkpoint=folder).do_lower_case
-    assert find(tmp_path, init_checkpoint=folder, do_lower_case=True).do_lower_case
+def test_hugging_face_directory(tmp_path: Path) -> None:
+    directory = write_folder(tmp_path / "hf", "BertModel")
+    foundation = find(tmp_path, init_checkpoint=directory)
+    assert (foundation.vocabulary.path, foundation.bert_config.hidden_act) == (
+        str(directory / "vocab.txt"),
+        "gelu_exact",
+    )
+    assert foundation.do_lower_case
+    (directory / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    assert not find(tmp_path, init_checkpoint=directory).do_lower_case
+    assert find(tmp_path, init_checkpoint=directory, do_lower_case=True).do_lower_case
 
 
-def test_kept_files_make_a_folder_that_needs_nothing_else(tmp_path: Path) -> None:
+def test_directory_with_saved_files_is_self_contained(tmp_path: Path) -> None:
     released = write_model(tmp_path / "released", "a")
     find(tmp_path, init_checkpoint=released).keep(str(tmp_path / "out"))
-    found = find(tmp_path)
-    assert found.vocabulary.path == str(tmp_path / "out" / "vocab.txt")
-    assert found.tokenizer(True).vocab == {piece: index for index, piece in enumerate([*SPECIAL, "a"])}
-    found.keep(str(tmp_path / "out"))  # onto itself
+    foundation = find(tmp_path)
+    assert foundation.vocabulary.path == str(tmp_path / "out" / "vocab.txt")
+    assert foundation.tokenizer(True).vocab == {piece: index for index, piece in enumerate([*SPECIAL, "a"])}
+    foundation.keep(str(tmp_path / "out"))  # onto itself
     assert find(tmp_path).tokenizer(True).vocab["a"] == 5
     with pytest.raises(InputError, match=r"Give --(bert_config|vocab)_file"):
         find(tmp_path, overwrite_output_dir=True)
 
 
-def test_case_of_a_model_of_ours(tmp_path: Path) -> None:
+def test_case_is_read_from_task_json(tmp_path: Path) -> None:
     released = write_model(tmp_path / "released", "a")
     (released / "task.json").write_text(json.dumps({"do_lower_case": False}))
     assert not find(tmp_path, init_checkpoint=released).do_lower_case
 
 
-def test_rules_of_the_tokenizer_are_kept(tmp_path: Path) -> None:
+def test_tokenizer_rules_are_saved(tmp_path: Path) -> None:
     released = write_model(tmp_path / "released", "a", "é", "[DRUG]")
     flags = TokenizerConfig(strip_accents=False, never_split="[DRUG]")
-    found = find(tmp_path, init_checkpoint=released, tokenizer=flags)
-    found.keep(str(tmp_path / "out"))
-    for again in (find(tmp_path), find(tmp_path, init_checkpoint=released), find(tmp_path, tokenizer=flags)):
-        assert again.tokenizer(True).encode("A[DRUG]É") == [5, 7, 6]
+    foundation = find(tmp_path, init_checkpoint=released, tokenizer=flags)
+    foundation.keep(str(tmp_path / "out"))
+    for reloaded in (find(tmp_path), find(tmp_path, init_checkpoint=released), find(tmp_path, tokenizer=flags)):
+        assert reloaded.tokenizer(True).encode("A[DRUG]É") == [5, 7, 6]
     with pytest.raises(InputError, match=r"--never_split=a is not how the model in .*out was trained"):
         find(tmp_path, tokenizer=TokenizerConfig(never_split="a"))
     assert find(tmp_path, init_checkpoint=released, overwrite_output_dir=True).tokenizer(True).encode("É") == [1]
 
 
-def test_added_tokens_of_a_hugging_face_directory_are_kept(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "hf", "BertModel", vocab_size=14)
-    (folder / "added_tokens.json").write_text('{"[E2]": 13, "[E1]": 12}')
-    vocab_file = folder / "vocab.txt"
-    find(tmp_path, init_checkpoint=folder, vocab_file=vocab_file).keep(str(tmp_path / "out"))
-    for again in (find(tmp_path), find(tmp_path, init_checkpoint=folder, vocab_file=vocab_file)):
-        assert again.tokenizer(True).encode("a[E2]") == [9, 13]
+def test_added_tokens_of_a_hugging_face_directory_are_saved(tmp_path: Path) -> None:
+    directory = write_folder(tmp_path / "hf", "BertModel", vocab_size=14)
+    (directory / "added_tokens.json").write_text('{"[E2]": 13, "[E1]": 12}')
+    vocab_file = directory / "vocab.txt"
+    find(tmp_path, init_checkpoint=directory, vocab_file=vocab_file).keep(str(tmp_path / "out"))
+    for reloaded in (find(tmp_path), find(tmp_path, init_checkpoint=directory, vocab_file=vocab_file)):
+        assert reloaded.tokenizer(True).encode("a[E2]") == [9, 13]
 
 
-def test_another_vocabulary_than_the_trained_one(tmp_path: Path) -> None:
+def test_vocabulary_of_another_model(tmp_path: Path) -> None:
     find(tmp_path, init_checkpoint=write_model(tmp_path / "released", "a")).keep(str(tmp_path / "out"))
     other = write_model(tmp_path / "other", "b")
     with pytest.raises(InputError, match=r"--vocab_file=.* is not the vocabulary that the model in .*out was trained"):
@@ -103,26 +106,26 @@ def test_another_vocabulary_than_the_trained_one(tmp_path: Path) -> None:
     assert find(tmp_path, vocab_file=tmp_path / "released" / "vocab.txt").bert_config.vocab_size == 40
 
 
-def test_a_vocabulary_that_is_hardly_the_models(tmp_path: Path, caplog) -> None:
-    folder = write_model(tmp_path / "a", "Some", "Words", vocab_size=7 + 1023)
-    find(tmp_path, init_checkpoint=folder).tokenizer(do_lower_case=False)
+def test_implausible_vocabulary(tmp_path: Path, caplog) -> None:
+    directory = write_model(tmp_path / "a", "Some", "Words", vocab_size=7 + 1023)
+    find(tmp_path, init_checkpoint=directory).tokenizer(do_lower_case=False)
     assert not caplog.records
-    folder = write_model(tmp_path / "b", "Some", "Words", vocab_size=7 + 1024)
-    find(tmp_path, init_checkpoint=folder).tokenizer(do_lower_case=True)
+    directory = write_model(tmp_path / "b", "Some", "Words", vocab_size=7 + 1024)
+    find(tmp_path, init_checkpoint=directory).tokenizer(do_lower_case=True)
     assert "vocab.txt has 7 pieces, the model's vocab_size is 1,031: is this the model's vocabulary?" in caplog.text
     assert "100 % of the pieces of" in caplog.text
 
 
 def test_sentencepiece(tmp_path: Path, spm_model: Path) -> None:
     released = write_model(tmp_path / "released", vocab_size=1000)
-    found = find(tmp_path, init_checkpoint=released, spm_model_file=spm_model)
-    found.keep(str(tmp_path / "out"))
-    again = find(tmp_path)
-    assert again.vocabulary == VocabularyFile(str(tmp_path / "out" / "spm.model"), is_sentencepiece=True)
-    assert len(again.tokenizer(True).vocab) == 1000
+    foundation = find(tmp_path, init_checkpoint=released, spm_model_file=spm_model)
+    foundation.keep(str(tmp_path / "out"))
+    reloaded = find(tmp_path)
+    assert reloaded.vocabulary == VocabularyFile(str(tmp_path / "out" / "spm.model"), is_sentencepiece=True)
+    assert len(reloaded.tokenizer(True).vocab) == 1000
 
 
-def test_what_does_not_fit(tmp_path: Path) -> None:
+def test_inconsistent_combinations(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Give --vocab_file"):
         find(tmp_path)
     (tmp_path / "vocab.txt").write_text("\n".join(SPECIAL) + "\n")
@@ -138,14 +141,14 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
         find(tmp_path, init_checkpoint=write_model(tmp_path / "one", type_vocab_size=1)).check_sequences(8, 2)
 
 
-def test_the_wrong_case_of_a_released_model(tmp_path: Path) -> None:
-    folder = write_model(tmp_path / "uncased_L-12_H-768_A-12", "a")
-    found = find(tmp_path, init_checkpoint=folder / "bert_model.ckpt")
+def test_wrong_case_of_a_released_model(tmp_path: Path) -> None:
+    directory = write_model(tmp_path / "uncased_L-12_H-768_A-12", "a")
+    foundation = find(tmp_path, init_checkpoint=directory / "bert_model.ckpt")
     with pytest.raises(InputError, match="--do_lower_case=False does not fit"):
-        found.tokenizer(False)
+        foundation.tokenizer(False)
 
 
-def test_nothing_is_removed_that_is_to_be_read(tmp_path: Path) -> None:
+def test_files_to_be_read_are_not_removed(tmp_path: Path) -> None:
     check_not_inside(str(tmp_path / "a"), [None, str(tmp_path / "ab" / "x")])
     with pytest.raises(InputError, match=r"x is in .*, which --overwrite_output_dir empties"):
         check_not_inside(str(tmp_path / "a"), [str(tmp_path / "a" / "best" / "x")])

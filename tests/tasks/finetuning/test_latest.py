@@ -1,9 +1,9 @@
-"""A result is computed once for a source."""
+"""A result is computed once for each source in a row."""
 
 from bert_tf2.tasks.finetuning.latest import Latest
 
 
-def test_once_for_each_source_in_a_row() -> None:
+def test_result_of_the_latest_source_is_cached() -> None:
     latest = Latest[int]()
     computed: list[int] = []
 

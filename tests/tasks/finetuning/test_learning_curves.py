@@ -1,4 +1,4 @@
-"""Learning curves: which evaluation was the best, and which numbers stand in one picture."""
+"""Learning curves: the text about the best evaluation, and the numbers in each picture."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from bert_tf2.reports import pictures
 from bert_tf2.reports.page import Picture, Text
 from bert_tf2.tasks.finetuning import learning_curves
 from bert_tf2.tasks.finetuning.evaluation_hook import BestMetric
-from bert_tf2.tasks.finetuning.report import called
+from bert_tf2.tasks.finetuning.report import display_name
 
 HISTORY = [
     {"step": 5, "epoch": 1, "eval_accuracy": 0.5, "eval_macro_f1": 0.25, "eval_loss": 0.75, "loss": 0.7},
@@ -35,7 +35,7 @@ def write(directory: Path, history: list[dict[str, Any]]) -> str:
 def test_losses_and_scores(tmp_path: Path, drawn: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     scalars = {"loss": {5: 0.9, 10: 0.6, 15: 0.3}, "learning_rate": {5: 1e-5, 10: 2e-5, 15: 0.0}}
     monkeypatch.setattr(learning_curves, "read_scalars", lambda directory: scalars)
-    section = learning_curves.section(write(tmp_path, HISTORY), BestMetric("eval_accuracy"), called)
+    section = learning_curves.section(write(tmp_path, HISTORY), BestMetric("eval_accuracy"), display_name)
     assert section is not None
     text = section.blocks[0]
     assert isinstance(text, Text)
@@ -55,11 +55,11 @@ def test_losses_and_scores(tmp_path: Path, drawn: list[dict[str, Any]], monkeypa
 
 def test_percentages_are_drawn_without_counts(tmp_path: Path, drawn: list[dict[str, Any]]) -> None:
     history = [{"step": 5, "epoch": 1, "exact": 70.0, "f1": 80.5, "total": 90, "best_f1_thresh": -3.0}]
-    section = learning_curves.section(write(tmp_path, history), BestMetric("f1"), called)
+    section = learning_curves.section(write(tmp_path, history), BestMetric("f1"), display_name)
     assert section is not None
     assert [list(lines) for lines in drawn] == [["exact match", "F1"]]
     assert section.blocks[0] == Text("The best evaluation was the last one, at step 5, with F1 80.5.")
 
 
-def test_without_a_training_there_are_none(tmp_path: Path) -> None:
-    assert learning_curves.section(str(tmp_path), BestMetric("f1"), called) is None
+def test_no_learning_curves_without_a_training(tmp_path: Path) -> None:
+    assert learning_curves.section(str(tmp_path), BestMetric("f1"), display_name) is None

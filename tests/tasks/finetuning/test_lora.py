@@ -1,4 +1,4 @@
-"""Fine-tuning with LoRA: resumed to the last bit, evaluated and predicted with from its directory, converted."""
+"""Fine-tuning with LoRA: exact resumption, evaluation and prediction from the run directory, conversion."""
 
 import json
 import shutil
@@ -28,38 +28,39 @@ LORA = {"lora_rank": 4, "lora_alpha": 8.0, "lora_layers": "query,value,output"}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made")
-    write_model_files(folder, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
-    write_csv(folder / "train.csv", rows(80, seed=1))
-    write_csv(folder / "dev.csv", rows(40, seed=2))
-    return folder
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("data")
+    write_model_files(directory, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
+    write_csv(directory / "train.csv", rows(80, seed=1))
+    write_csv(directory / "dev.csv", rows(40, seed=2))
+    return directory
 
 
-def flags(made: Path, output_dir: Path, **changes):
-    given = {"train_file": str(made / "train.csv"), "dev_file": str(made / "dev.csv"), "output_dir": str(output_dir)}
-    return {**given, "do_train": True, "do_eval": True, "num_train_epochs": 4.0, "learning_rate": 1e-2, **changes}
+def flags(data_dir: Path, output_dir: Path, **changes):
+    files = {f"{name}_file": str(data_dir / f"{name}.csv") for name in ("train", "dev")}
+    training = {"do_train": True, "do_eval": True, "num_train_epochs": 4.0, "learning_rate": 1e-2}
+    return {**files, "output_dir": str(output_dir), **training, **changes}
 
 
-def weights(folder: Path) -> dict[str, np.ndarray]:
-    reader = tf.train.load_checkpoint(checkpoints.latest(folder))
+def weights(directory: Path) -> dict[str, np.ndarray]:
+    reader = tf.train.load_checkpoint(checkpoints.latest(directory))
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
-def history(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "eval_history.jsonl").read_text().splitlines()]
+def history(directory: Path) -> list[dict]:
+    return [json.loads(line) for line in (directory / "eval_history.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
-def trained(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """20 steps with LoRA and moving averages, all checkpoints kept."""
-    folder = tmp_path_factory.mktemp("trained")
+    directory = tmp_path_factory.mktemp("trained")
     averages = OptimizerConfig(ema_decay=0.5)
-    run(made, **flags(made, folder, **LORA, save_checkpoints_steps=5, optimizer=averages))
-    return folder
+    run(data_dir, **flags(data_dir, directory, **LORA, save_checkpoints_steps=5, optimizer=averages))
+    return directory
 
 
-def test_checkpoints_hold_the_frozen_weights_and_slots_of_what_is_trained_alone(trained: Path) -> None:
+def test_checkpoints_have_frozen_weights_but_only_slots_of_trained_ones(trained: Path) -> None:
     first, last = (tf.train.load_checkpoint(str(trained / f"model.ckpt-{step}")) for step in (0, 20))
     names = set(last.get_variable_to_shape_map())
     base = {name for name in names if name.endswith(("kernel", "gamma", "beta", "embeddings", "bias"))}
@@ -73,48 +74,51 @@ def test_checkpoints_hold_the_frozen_weights_and_slots_of_what_is_trained_alone(
 
 
 @pytest.mark.slow
-def test_a_killed_training_ends_with_the_same_bits(trained: Path, made: Path, tmp_path: Path, caplog) -> None:
+def test_resumed_training_is_bitwise_identical(trained: Path, data_dir: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
-    folder = tmp_path / "killed"
-    shutil.copytree(trained, folder)
-    listing.write_state(folder, [str(folder / "model.ckpt-5")])
-    shutil.rmtree(folder / "best")
-    asked = flags(made, folder, **LORA, save_checkpoints_steps=5, optimizer=OptimizerConfig(ema_decay=0.5))
-    run(made, **asked)
+    directory = tmp_path / "killed"
+    shutil.copytree(trained, directory)
+    listing.write_state(directory, [str(directory / "model.ckpt-5")])
+    shutil.rmtree(directory / "best")
+    options = flags(data_dir, directory, **LORA, save_checkpoints_steps=5, optimizer=OptimizerConfig(ema_decay=0.5))
+    run(data_dir, **options)
     assert (
         "LoRA of rank 4 (alpha 8) on query, value, output. Training 754 of 4,066 parameters (18.54%): " in caplog.text
     )
-    assert history(folder) == history(trained)
-    for part in (".", "best"):
-        found, expected = weights(folder / part), weights(trained / part)
-        assert found.keys() == expected.keys()
-        for name, value in found.items():
+    assert history(directory) == history(trained)
+    for subdirectory in (".", "best"):
+        actual, expected = weights(directory / subdirectory), weights(trained / subdirectory)
+        assert actual.keys() == expected.keys()
+        for name, value in actual.items():
             np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
 
 @pytest.mark.parametrize("changes", [{"lora_rank": 2}, {"lora_alpha": 4.0}, {"lora_layers": "key"}, {"lora_rank": 0}])
-def test_another_lora_is_refused(trained: Path, made: Path, changes) -> None:
-    others = {**LORA, **changes} if changes.get("lora_rank", 1) else {}
-    for do_train in (True, False) if others else (True,):
+def test_different_lora_is_rejected(trained: Path, data_dir: Path, changes) -> None:
+    other = {**LORA, **changes} if changes.get("lora_rank", 1) else {}
+    for do_train in (True, False) if other else (True,):
         before = (trained / "checkpoint").read_text()
         with pytest.raises(
             InputError, match=r"was trained with --lora_rank=4 --lora_alpha=8 .*, but this command is w"
         ):
-            run(made, **flags(made, trained, **others, do_train=do_train, optimizer=OptimizerConfig(ema_decay=0.5)))
+            run(
+                data_dir,
+                **flags(data_dir, trained, **other, do_train=do_train, optimizer=OptimizerConfig(ema_decay=0.5)),
+            )
         assert (trained / "checkpoint").read_text() == before
 
 
-def test_evaluation_prediction_and_best_need_no_flags_of_lora(trained: Path, made: Path, tmp_path: Path) -> None:
+def test_evaluation_prediction_and_best_need_no_lora_flags(trained: Path, data_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(trained, tmp_path / "model")
-    asked = {"dev_file": str(made / "dev.csv"), "do_eval": True}
+    options = {"dev_file": str(data_dir / "dev.csv"), "do_eval": True}
     last = history(trained)[-1]
-    results = run(made, output_dir=str(tmp_path / "model"), **asked, optimizer=OptimizerConfig(ema_decay=0.5))
+    results = run(data_dir, output_dir=str(tmp_path / "model"), **options, optimizer=OptimizerConfig(ema_decay=0.5))
     assert {name: value for name, value in results.items() if name in last} == {
         name: value for name, value in last.items() if name in results
     }
     best = max(history(trained), key=lambda entry: entry["eval_accuracy"])
-    predicted = {"predict_file": str(made / "dev.csv"), "do_predict": True}
-    results = run(made, output_dir=str(tmp_path / "model/best"), **asked, **predicted)
+    predicted = {"predict_file": str(data_dir / "dev.csv"), "do_predict": True}
+    results = run(data_dir, output_dir=str(tmp_path / "model/best"), **options, **predicted)
     assert results["eval_accuracy"] == best["eval_accuracy"]
     lines = (tmp_path / "model/best/predictions.jsonl").read_text().splitlines()
     labels = [label for _, label in rows(40, seed=2)]
@@ -130,31 +134,31 @@ def test_evaluation_prediction_and_best_need_no_flags_of_lora(trained: Path, mad
     assert not any(map(lora.is_lora, reader.get_variable_to_shape_map()))
     shutil.copy(tmp_path / "model/best/task.json", tmp_path / "plain")
     plain = run(
-        made,
+        data_dir,
         output_dir=str(tmp_path / "out"),
         init_checkpoint=str(tmp_path / "plain"),
         labels_file=str(tmp_path / "plain/labels.txt"),
-        **asked,
+        **options,
     )
     assert plain["eval_accuracy"] == results["eval_accuracy"]
     assert_close(plain["eval_loss"], results["eval_loss"], forward(1), scale=1)
 
 
-def test_a_training_starts_from_one_with_lora(trained: Path, made: Path, tmp_path: Path, caplog) -> None:
+def test_training_starts_from_a_model_with_lora(trained: Path, data_dir: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
-    asked = {"init_checkpoint": str(trained / "best"), "num_train_epochs": 0.0, "do_eval": False}
-    run(made, **flags(made, tmp_path / "plain", **asked))
+    options = {"init_checkpoint": str(trained / "best"), "num_train_epochs": 0.0, "do_eval": False}
+    run(data_dir, **flags(data_dir, tmp_path / "plain", **options))
     assert "has LoRA of rank 4 (alpha 8) on query, value, output, which is merged into the kernels" in caplog.text
-    found, expected = weights(tmp_path / "plain"), lora.merged_variables(weights(trained / "best"))
+    actual, expected = weights(tmp_path / "plain"), lora.merged_variables(weights(trained / "best"))
     for name in expected:
         if name != checkpoints.GLOBAL_STEP:
-            np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+            np.testing.assert_array_equal(actual[name], expected[name], err_msg=name)
 
 
 @pytest.mark.slow
-def test_recompute_accumulation_and_padding_change_no_number(made: Path, tmp_path: Path, monkeypatch) -> None:
+def test_recompute_accumulation_and_padding_keep_the_results(data_dir: Path, tmp_path: Path, monkeypatch) -> None:
     write_model_files(tmp_path)
-    monkeypatch.setattr(heads, "_CLASSIFIER_DROPOUT", 0.0)  # which is there whatever the config says
+    monkeypatch.setattr(heads, "_CLASSIFIER_DROPOUT", 0.0)  # the config does not change it
     results = {}
     for name, changes in (
         ("plain", {}),
@@ -163,13 +167,13 @@ def test_recompute_accumulation_and_padding_change_no_number(made: Path, tmp_pat
         ("padded", {"pack_sequences": False}),
         ("compiled", {"precision": PrecisionConfig(jit="on")}),
     ):
-        asked = flags(made, tmp_path / name, **LORA, num_train_epochs=1.0, learning_rate=5e-3, **changes)
-        results[name] = run(tmp_path, **asked)
+        options = flags(data_dir, tmp_path / name, **LORA, num_train_epochs=1.0, learning_rate=5e-3, **changes)
+        results[name] = run(tmp_path, **options)
         assert_results_close(results[name], results["plain"], 2 * backward(1), scale=1)
 
 
 @pytest.mark.slow
-def test_two_devices_give_the_numbers_of_one(made: Path, tmp_path: Path, scripts: Scripts) -> None:
+def test_two_devices_train_like_one(data_dir: Path, tmp_path: Path, scripts: Scripts) -> None:
     write_model_files(tmp_path)
     program = (
         "import sys, tensorflow as tf\n"
@@ -180,40 +184,51 @@ def test_two_devices_give_the_numbers_of_one(made: Path, tmp_path: Path, scripts
         "from bert_tf2.commands.run_classifier import main\n"
         "main()\n"
     )
-    found = {}
+    trained_weights = {}
     for strategy in ("off", "mirrored"):
-        asked = config(tmp_path, **flags(made, tmp_path / strategy, **LORA, num_train_epochs=1.0, learning_rate=5e-3))
-        names = {*flags(made, made), *LORA, "vocab_file", "bert_config_file", "max_seq_length"}
+        options = config(
+            tmp_path, **flags(data_dir, tmp_path / strategy, **LORA, num_train_epochs=1.0, learning_rate=5e-3)
+        )
+        names = {*flags(data_dir, data_dir), *LORA, "vocab_file", "bert_config_file", "max_seq_length"}
         names |= {f"{kind}_batch_size" for kind in ("train", "eval", "predict")}
-        given = [f"--{name}={getattr(asked, name, None) or getattr(asked.data, name)}" for name in sorted(names)]
-        done = scripts.run_program(program, [*given, f"--distribution_strategy={strategy}"])
-        assert done.returncode == 0, done.stderr
-        found[strategy] = weights(tmp_path / strategy)
-    trained = {name.removesuffix("/adam_m") for name in found["off"] if name.endswith("/adam_m")}
+        arguments = [
+            f"--{name}={getattr(options, name, None) or getattr(options.data, name)}" for name in sorted(names)
+        ]
+        process = scripts.run_program(program, [*arguments, f"--distribution_strategy={strategy}"])
+        assert process.returncode == 0, process.stderr
+        trained_weights[strategy] = weights(tmp_path / strategy)
+    trained = {name.removesuffix("/adam_m") for name in trained_weights["off"] if name.endswith("/adam_m")}
     assert len(trained) == 2 * 3 + 2 + 2
-    one, two = ({name: found[strategy][name] for name in trained} for strategy in ("off", "mirrored"))
+    one, two = ({name: trained_weights[strategy][name] for name in trained} for strategy in ("off", "mirrored"))
     assert_trained_close(two, one, layers=1, steps=5, rate=5e-3)
-    for name in found["off"].keys() - trained:
+    for name in trained_weights["off"].keys() - trained:
         if name.startswith("bert/") and "adam" not in name:
-            np.testing.assert_array_equal(found["mirrored"][name], found["off"][name], err_msg=name)
+            np.testing.assert_array_equal(trained_weights["mirrored"][name], trained_weights["off"][name], err_msg=name)
 
 
-def test_a_model_by_its_name_is_looked_at_where_it_was_downloaded(made: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(by_name, "_download", {"owner/name": str(REPOSITORY / "tests" / "golden" / "tiny")}.__getitem__)
-    asked = {"do_train": False, "do_eval": True, "init_checkpoint": "owner/name", "dev_file": str(made / "dev.csv")}
-    assert find_lora(config(made, output_dir=str(tmp_path / "new"), **asked)) is None
+def test_model_by_name_is_read_where_it_was_downloaded(data_dir: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(
+        by_name, "_download", {"owner/name": str(REPOSITORY / "tests" / "golden" / "tiny")}.__getitem__
+    )
+    options = {
+        "do_train": False,
+        "do_eval": True,
+        "init_checkpoint": "owner/name",
+        "dev_file": str(data_dir / "dev.csv"),
+    }
+    assert find_lora(config(data_dir, output_dir=str(tmp_path / "new"), **options)) is None
 
 
 # --- The other tasks -------------------------------------------------------------------------------------------------
 
 
-def check_task(module, folder: Path, head: set[str], pooler: bool, **asked) -> None:
-    """Trains, evaluates again from the directory alone, and looks at what was trained."""
-    given = {"do_train": True, "do_eval": True, "lora_rank": 4, "num_train_epochs": 2.0, **asked}
-    results = module.run(folder, **given)
-    again = module.run(folder, **{**given, "do_train": False, "lora_rank": 0})
+def check_task(module, directory: Path, head: set[str], pooler: bool, **options) -> None:
+    """Trains, evaluates again from the run directory alone, and checks which weights were trained."""
+    training = {"do_train": True, "do_eval": True, "lora_rank": 4, "num_train_epochs": 2.0, **options}
+    results = module.run(directory, **training)
+    again = module.run(directory, **{**training, "do_train": False, "lora_rank": 0})
     assert_results_close(again, results, 0)
-    names = set(weights(folder / "model"))
+    names = set(weights(directory / "model"))
     slots = {name.removesuffix("/adam_m") for name in names if name.endswith("/adam_m")}
     trained = {f"bert/encoder/layer_0/attention/self/{kind}/{part}" for kind in ("query", "value") for part in "ab"}
     trained = {name[:-1] + f"lora_{name[-1]}" for name in trained} | head

@@ -16,21 +16,21 @@ pytestmark = pytest.mark.numeric
 def rows(count: int, seed: int) -> list[tuple[str, str, str]]:
     """Texts whose words decide the labels."""
     rng = random.Random(seed)
-    made = []
+    examples = []
     for _ in range(count):
         topic, tone = rng.randrange(2), rng.randrange(2)
         words = [SIGNS[topic], WORDS[tone], *rng.choices(WORDS[4:], k=rng.randint(0, 2))]
-        made.append((" ".join(words), ["food", "sport"][topic], ["angry", "calm"][tone]))
-    return made
+        examples.append((" ".join(words), ["food", "sport"][topic], ["angry", "calm"][tone]))
+    return examples
 
 
-def test_the_task_of_the_document(tmp_path: Path, scripts: Scripts) -> None:
+def test_task_of_the_document(tmp_path: Path, scripts: Scripts) -> None:
     text = (REPOSITORY / "docs/own_task.md").read_text(encoding="utf-8")
-    found = re.search(r"```python\n(.*?)```", text, re.DOTALL)
-    assert found is not None
-    assert len([line for line in found[1].splitlines() if line.strip()]) < 100
+    code = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert code is not None
+    assert len([line for line in code[1].splitlines() if line.strip()]) < 100
     script = tmp_path / "topic_and_tone.py"
-    script.write_text(found[1], encoding="utf-8")
+    script.write_text(code[1], encoding="utf-8")
     flags = write_model_files(tmp_path)
     for name, count in (("train", 160), ("dev", 40)):
         (tmp_path / f"{name}.tsv").write_text("".join("\t".join(row) + "\n" for row in rows(count, seed=count)))

@@ -1,4 +1,4 @@
-"""What all tasks' reports have, and a run without what draws them."""
+"""The report sections that all tasks share, and runs without the packages that reports need."""
 
 import logging
 import sys
@@ -19,26 +19,26 @@ ENCODED = SimpleNamespace(arrays=SimpleNamespace(lengths=np.array([3, 5, 8, 8]),
 
 
 class Task:
-    """A task as `report` knows it."""
+    """A stand-in with the attributes and methods that `report` uses."""
 
     best_metric = "accuracy"
     scores_are_percentages = False
 
-    def __init__(self, folder: Path, **flags: Any) -> None:
-        self.config = SimpleNamespace(output_dir=str(folder), metric_for_best=None, report=True, **flags)
+    def __init__(self, directory: Path, **flags: Any) -> None:
+        self.config = SimpleNamespace(output_dir=str(directory), metric_for_best=None, report=True, **flags)
         self.description = SimpleNamespace(TASK="classification")
         self.rows: list[dict[str, Any]] | None = None
 
-    def evaluation_rows(self, encoded: Any, found: Any) -> Iterator[dict[str, Any]] | None:
+    def evaluation_rows(self, encoded: Any, gathered: Any) -> Iterator[dict[str, Any]] | None:
         return None if self.rows is None else iter(self.rows)
 
-    def score_intervals(self, encoded: Any, found: Any) -> dict[str, tuple[float, float]]:
+    def score_intervals(self, encoded: Any, gathered: Any) -> dict[str, tuple[float, float]]:
         return {"eval_accuracy": (0.875, 0.9333), "eval_matthews": (0.25, 0.75)}
 
-    def report_sections(self, encoded: Any, found: Any, evaluation: Any) -> list[Section]:
+    def report_sections(self, encoded: Any, gathered: Any, evaluation: Any) -> list[Section]:
         return [Section("Mine <own>", [Text("a & b")])]
 
-    def length_section(self, encoded: Any, found: Any) -> None:
+    def length_section(self, encoded: Any, gathered: Any) -> None:
         return None
 
 
@@ -47,7 +47,7 @@ def write(task: Any) -> list[str]:
     return sorted(path.name for path in Path(task.config.output_dir).iterdir())
 
 
-def test_what_all_have(tmp_path: Path) -> None:
+def test_sections_of_all_tasks(tmp_path: Path) -> None:
     task = Task(tmp_path / "model")
     task.rows = [{"id": 1, "truth": "a"}]
     assert write(task) == ["eval_predictions.csv", "eval_predictions.jsonl", "report.html"]
@@ -63,22 +63,22 @@ def test_what_all_have(tmp_path: Path) -> None:
         assert tile in page
     assert "<h2>Mine &lt;own&gt;</h2>" in page
     assert '<a href="eval_predictions.csv">' in page
-    assert "span_report.json" not in page, "it is not there"
+    assert "span_report.json" not in page, "the file does not exist"
 
 
-def test_one_loss_is_shown() -> None:
+def test_only_one_loss_is_shown() -> None:
     assert report.without_second_loss(RESULTS) == ["eval_accuracy", "eval_matthews", "eval_loss"]
     assert report.without_second_loss(["global_step", "loss"]) == ["global_step", "loss"]
 
 
-def test_percentages_stay_what_they_are(tmp_path: Path) -> None:
+def test_percentages_are_not_converted(tmp_path: Path) -> None:
     task = Task(tmp_path)
     task.scores_are_percentages = True
     assert write(task) == ["report.html"]
     assert "<b>0.9125</b>" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_without_what_draws_the_run_goes_on(
+def test_missing_packages_do_not_stop_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -96,7 +96,7 @@ def test_without_what_draws_the_run_goes_on(
     assert (tmp_path / "report.html").read_text() == "old"
 
 
-def test_no_report_if_none_is_asked_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_report_can_be_disabled(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     task = Task(tmp_path)
     task.config.report = False

@@ -1,4 +1,4 @@
-"""Rows as JSON Lines and as a table: the same content, together or not at all."""
+"""Rows as JSON Lines and as a table: the same content, and both files or neither."""
 
 import csv
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bert_tf2.tasks.finetuning.row_files import MOST_COLUMNS, write_rows
+from bert_tf2.tasks.finetuning.row_files import MAX_COLUMNS, write_rows
 
 ROWS = [
     {"id": 1, "text": 'a, "b"\nc', "right": True, "labels": ["x", "y"], "probabilities": {"x": 0.1, "y": 0.9}},
@@ -30,14 +30,14 @@ def test_both_files(tmp_path: Path) -> None:
     ]
 
 
-def test_many_probabilities_have_no_columns(tmp_path: Path) -> None:
-    row = {"id": 1, "probabilities": dict.fromkeys(map(str, range(MOST_COLUMNS + 1)), 0.5)}
+def test_table_omits_many_probabilities(tmp_path: Path) -> None:
+    row = {"id": 1, "probabilities": dict.fromkeys(map(str, range(MAX_COLUMNS + 1)), 0.5)}
     write_rows(str(tmp_path / "a.jsonl"), str(tmp_path / "a.csv"), [row])
     assert (tmp_path / "a.csv").read_text() == "id\n1\n"
     assert json.loads((tmp_path / "a.jsonl").read_text()) == row
 
 
-def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
+def test_existing_file_is_kept_after_an_error(tmp_path: Path) -> None:
     def failing() -> Iterator[dict[str, int]]:
         yield {"id": 1}
         yield {"id": 2, "other": 3}
@@ -49,7 +49,7 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_text() == "old"
 
 
-def test_what_is_no_text_is_escaped(tmp_path: Path) -> None:
+def test_unpaired_surrogates_are_escaped(tmp_path: Path) -> None:
     write_rows(str(tmp_path / "a.jsonl"), str(tmp_path / "a.csv"), [{"text": "a\ud800"}])
     assert (tmp_path / "a.jsonl").read_text() == '{"text": "a\\ud800"}\n'
     assert (tmp_path / "a.csv").read_text() == "text\na\\ud800\n"

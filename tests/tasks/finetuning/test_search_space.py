@@ -1,23 +1,23 @@
-"""What --search tries: grids, ranges, names of directories, and what is refused."""
+"""The settings that --search tries: grids, ranges, directory names, and invalid values."""
 
 import pytest
 
 from bert_tf2.errors import InputError
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
-from bert_tf2.tasks.finetuning.search_space import Choices, Range, SearchSpace, described, directory_name
+from bert_tf2.tasks.finetuning.search_space import Choices, Range, SearchSpace, describe, directory_name
 
 
 def space(text: str) -> SearchSpace:
     return SearchSpace.parse(text, FinetuningConfig)
 
 
-def test_a_grid() -> None:
+def test_grid() -> None:
     grid = space(" learning_rate = 2e-5, 3e-5 ; --train_batch_size=16,32 ;").grid()
     assert grid == [{"learning_rate": rate, "train_batch_size": size} for rate in (2e-5, 3e-5) for size in (16, 32)]
-    assert described(grid[1]) == "learning_rate=2e-05, train_batch_size=32"
+    assert describe(grid[1]) == "learning_rate=2e-05, train_batch_size=32"
 
 
-def test_the_grid_of_the_paper() -> None:
+def test_grid_of_the_paper() -> None:
     grid = space("paper").grid()
     assert len(grid) == 18
     assert grid[0] == {"learning_rate": 5e-5, "train_batch_size": 16, "num_train_epochs": 2.0}
@@ -25,7 +25,7 @@ def test_the_grid_of_the_paper() -> None:
     assert len(space("weight_decay=0,0.01; paper ").grid()) == 36
 
 
-def test_flags_of_all_types_and_of_parts_of_the_config() -> None:
+def test_flags_of_all_types_and_nested_configs() -> None:
     axes = space("weight_decay=0,0.01;freeze_embeddings=true,false;init_checkpoint=../a,../b;num_frozen_layers=1").axes
     assert axes == (
         Choices("weight_decay", (0.0, 0.01)),
@@ -36,21 +36,21 @@ def test_flags_of_all_types_and_of_parts_of_the_config() -> None:
 
 
 def test_ranges() -> None:
-    both = space("learning_rate=1e-5..1e-4:log;train_batch_size=8..64;optimizer=bert,adamw")
-    assert both.axes[:2] == (Range("learning_rate", 1e-5, 1e-4, True), Range("train_batch_size", 8, 64, False))
-    assert both.has_ranges
+    searched = space("learning_rate=1e-5..1e-4:log;train_batch_size=8..64;optimizer=bert,adamw")
+    assert searched.axes[:2] == (Range("learning_rate", 1e-5, 1e-4, True), Range("train_batch_size", 8, 64, False))
+    assert searched.has_ranges
     assert not space("learning_rate=1e-5,1e-4").has_ranges
-    assert both.samples() == [
+    assert searched.samples() == [
         {"learning_rate": 1e-5, "train_batch_size": 8, "optimizer": "bert"},
         {"learning_rate": 1e-4, "train_batch_size": 64, "optimizer": "adamw"},
     ]
-    assert both.has({"learning_rate": 5e-5, "train_batch_size": 64, "optimizer": "bert"})
-    assert not both.has({"learning_rate": 5e-5, "train_batch_size": 65, "optimizer": "bert"})
-    assert not both.has({"learning_rate": 5e-5, "train_batch_size": 64, "optimizer": "lamb"})
-    assert not both.has({"learning_rate": 5e-5})
+    assert searched.has({"learning_rate": 5e-5, "train_batch_size": 64, "optimizer": "bert"})
+    assert not searched.has({"learning_rate": 5e-5, "train_batch_size": 65, "optimizer": "bert"})
+    assert not searched.has({"learning_rate": 5e-5, "train_batch_size": 64, "optimizer": "lamb"})
+    assert not searched.has({"learning_rate": 5e-5})
 
 
-def test_directories_differ_as_settings_do() -> None:
+def test_directory_names_differ_if_settings_differ() -> None:
     settings = {"train_batch_size": 16, "learning_rate": 2e-5}
     assert directory_name(settings) == "learning_rate=2e-05,train_batch_size=16"
     assert directory_name(dict(reversed(settings.items()))) == directory_name(settings)
@@ -88,7 +88,7 @@ def test_directories_differ_as_settings_do() -> None:
         ("seed=1..2.5", "--seed='2.5'; it must be a whole number"),
     ],
 )
-def test_what_is_refused(text: str, sentence: str) -> None:
+def test_invalid_searches(text: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         space(text)
 

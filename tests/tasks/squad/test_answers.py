@@ -60,7 +60,7 @@ def test_answers_equal_the_plain_implementation(data, parameters, lower, seed, h
     shape = (2, len(windows), sizes.max_seq_length)
     rng = np.random.default_rng(seed)
     logits = rng.integers(-2, 3, shape) / 2 if has_ties else rng.normal(0, 3, shape).astype(np.float32)
-    plain = predict_plainly(examples, full, sizes, *logits.astype(np.float64), parameters, lower)
+    plain = reference_predictions(examples, full, sizes, *logits.astype(np.float64), parameters, lower)
     predictions = span_selection.predict(windows, *logits, parameters)
     assert predictions == plain
     for example, prediction in zip(examples, predictions, strict=True):
