@@ -177,7 +177,9 @@ class TokenizerSettings:
         added = _added_tokens(contents)
         others = [*_strings(values, "never_split"), *_not_special(_strings(values, "additional_special_tokens"))]
         unsplit = {**added, **{token: _AddedToken() for token in others}}
-        never_split = unique(token for token in unsplit if not never_split_problem(token) and not unsplit[token].single_word)
+        never_split = unique(
+            token for token in unsplit if not never_split_problem(token) and not unsplit[token].single_word
+        )
         differences += _matching_differences(unsplit, never_split, lower is not False)
         options = TokenizerOptions(
             strip_accents=None if strip_accents is lower else strip_accents,

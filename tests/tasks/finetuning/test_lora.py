@@ -207,9 +207,7 @@ def test_two_devices_train_like_one(data_dir: Path, tmp_path: Path, scripts: Scr
 
 
 def test_model_by_name_is_read_where_it_was_downloaded(data_dir: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(
-        by_name, "_download", {"owner/name": str(REPOSITORY / "tests" / "golden" / "tiny")}.__getitem__
-    )
+    monkeypatch.setattr(by_name, "_download", {"owner/name": str(REPOSITORY / "tests" / "golden" / "tiny")}.__getitem__)
     options = {
         "do_train": False,
         "do_eval": True,
