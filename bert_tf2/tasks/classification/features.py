@@ -155,8 +155,8 @@ class Features:
             return f"The text fits into {limit}; it has {longest}."
         if not self.truncated_count:
             return f"All {len(self):,} rows fit into {limit}; the longest has {longest}."
-        were = inflected(self.truncated_count, "was", "were")
-        return f"{proportion(self.truncated_count, len(self), 'row')} {were} truncated to {limit}; the longest had {longest}."
+        rows, were = proportion(self.truncated_count, len(self), "row"), inflected(self.truncated_count, "was", "were")
+        return f"{rows} {were} truncated to {limit}; the longest had {longest}."
 
     def _describe_windows(self, limit: str, counts: NDArray[np.int64]) -> str:
         split = int(np.count_nonzero(counts > 1))
