@@ -103,6 +103,7 @@ def assert_same_checkpoint(one: str, other: str) -> None:
         np.testing.assert_array_equal(*(reader.get_tensor(name) for reader in readers), err_msg=name)
 
 
+@pytest.mark.slow
 def test_pretraining_from_text_to_results_with_a_resume(scripts: Scripts, root: Path) -> None:
     log = run(
         scripts, root, [CREATE, f"{PRETRAIN} --num_train_steps=1", f"{PRETRAIN} --num_train_steps=2 --do_eval=True"]

@@ -121,6 +121,7 @@ def test_sentences_without_masks_from_the_command_line(inputs: Path, tmp_path: P
             assert (value != before[name]).any(), name
 
 
+@pytest.mark.slow
 def test_pairs_without_masks(inputs: Path, tmp_path: Path) -> None:
     results = run(inputs, tmp_path, **DYNAMIC, do_train=True, do_eval=True)
     assert evaluation_lines(tmp_path)[-3:] == ["next_sentence_accuracy", "next_sentence_loss", "perplexity"]

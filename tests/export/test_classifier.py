@@ -210,6 +210,7 @@ def train_and_export(directory: Path, labels: list[str], **flags: object) -> Pat
     return {name: value.numpy() for name, value in model.signatures["serving_default"](tf.constant(texts)).items()}
 
 
+@pytest.mark.slow
 def test_several_labels(tmp_path: Path):
     outputs = train_and_export(tmp_path, ["up", "down", "none", "up|down"], threshold=0.4)
     assert_probabilities(outputs["probabilities"], results(tmp_path))
@@ -218,6 +219,7 @@ def test_several_labels(tmp_path: Path):
     assert outputs["predicted"].any()
 
 
+@pytest.mark.slow
 def test_regression(tmp_path: Path):
     outputs = train_and_export(tmp_path, ["1.5", "-1.5", "0.25", "0.75"])
     assert outputs.keys() == {"value"}
@@ -239,7 +241,7 @@ def test_pairs_are_truncated_as_in_the_original():
             assert segments == [0] * (len(kept_a) + 2) + [1] * (len(kept_b) + bool(b)) + [0] * (len(ids) - sum(mask))
 
 
-@pytest.mark.parametrize("rule", ["identity", "nmt_nfkc_cf"])
+@pytest.mark.parametrize("rule", ["identity", pytest.param("nmt_nfkc_cf", marks=pytest.mark.slow)])
 def test_sentencepiece(rule: str, tmp_path: Path):
     tiny.write_model_files(tmp_path, vocab_size=60)
     spm = sentencepiece_model(tmp_path, control_symbols="[CLS],[SEP],[MASK]", normalization_rule_name=rule)

@@ -16,6 +16,7 @@ from bert_tf2.export.config import ExportConfig
 pytestmark = pytest.mark.numeric
 
 
+@pytest.mark.slow
 def test_texts_to_probabilities_in_a_fresh_process(tmp_path: Path) -> None:
     tiny.write_model_files(tmp_path)
     train = tiny.write_json_lines(tmp_path / "train.jsonl", tiny.questions(80, seed=1))

@@ -110,7 +110,7 @@ def test_every_row_follows_the_rules(whole_words: bool, predictions: int) -> Non
     check(rows, mask(rows, parameters), parameters)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     texts=st.lists(st.lists(st.integers(WORD, 39) | st.just(SEP), max_size=11), min_size=1, max_size=4),
     predictions=st.integers(1, 15),

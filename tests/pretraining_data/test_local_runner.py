@@ -125,7 +125,9 @@ def test_ctrl_c_keeps_finished_groups(directory: Path, expected: dict[str, bytes
     resume(directory, tmp_path, expected)
 
 
-@pytest.mark.parametrize("seconds", [0, 4], ids=["while they start", "while they work"])
+@pytest.mark.parametrize(
+    "seconds", [pytest.param(0, id="while they start"), pytest.param(4, id="while they work", marks=pytest.mark.slow)]
+)
 def test_ctrl_c_ends_all_at_once(directory: Path, tmp_path: Path, seconds: float) -> None:
     process = start(directory, tmp_path, "--dupe_factor=30000")  # half a minute a group
     wait_for(lambda: len(processes(process.pid)) == 3)

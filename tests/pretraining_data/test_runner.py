@@ -90,6 +90,7 @@ def test_named_files_contain_the_concatenated_groups(directory, parts, tmp_path)
     assert contents(tmp_path) == {"one": b"".join(contents(parts[0]).values())}
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(directory, parts, tmp_path):
     summary = create_pretraining_data(config(directory, f"{tmp_path}/parts/", num_workers=2))
     assert contents(tmp_path / "parts") == contents(parts[0])
@@ -316,9 +317,8 @@ def test_no_tensorflow_is_needed(directory, tmp_path):
 LINES_OF_WORDS = {"line_by_line": True, "eval_fraction": 0.2, "do_whole_word_mask": True, "segmented_text": True}
 
 
-@pytest.mark.parametrize(
-    "changes", [pytest.param({}, id="pairs"), pytest.param(LINES_OF_WORDS, id="lines", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [{}, LINES_OF_WORDS], ids=["pairs", "lines"])
 def test_beam_writes_the_same_bytes(directory, parts, tmp_path, changes):
     pytest.importorskip("apache_beam", reason="Apache Beam is not installed (pip install '.[beam]')")
     flags = {

@@ -82,7 +82,7 @@ def schemas_and_columns(draw: st.DrawFn) -> tuple[Schema, Columns]:
 
 
 @given(schemas_and_columns(), st.integers(1, 4), st.lists(st.integers(0, 7), max_size=2).map(sorted))
-@settings(max_examples=200)
+@settings(max_examples=120)
 def test_the_same_bytes(
     tmp_path_factory: pytest.TempPathFactory, case: tuple[Schema, Columns], files: int, blocks: list[int]
 ) -> None:

@@ -222,7 +222,7 @@ def tiny_data(done, share):
     return tf.data.Dataset.from_tensor_slices(rows).skip(done).batch(4, drop_remainder=True)
 
 
-@pytest.mark.parametrize("name", ["adafactor", "odd"])
+@pytest.mark.parametrize("name", [pytest.param("adafactor", marks=pytest.mark.slow), "odd"])
 def test_any_slots_are_saved_and_resumed_to_the_last_bit(tmp_path, monkeypatch, name):
     monkeypatch.setitem(OPTIMIZERS, "odd", Odd)
     monkeypatch.setitem(OPTIMIZERS, "plain", Plain)
@@ -280,8 +280,7 @@ def test_xla_gives_the_same_numbers(kind, monkeypatch):
             assert_close(plain, other, SUM)
 
 
-@pytest.mark.parametrize("fuse", [False, True])
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize(("bad", "fuse"), [(np.nan, False), (np.inf, False), (np.nan, True)])
 @pytest.mark.parametrize("kind", OPTIMIZERS.values())
 def test_scale_zero_changes_nothing(kind, bad, fuse, monkeypatch):
     monkeypatch.setattr(optimizers, "_MIN_FUSED", 2)

@@ -58,7 +58,7 @@ def plain(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("plain"))
 
 
-@pytest.mark.parametrize("microbatches", [2, 6])
+@pytest.mark.parametrize("microbatches", [2, pytest.param(6, marks=pytest.mark.slow)])
 def test_microbatches_give_the_numbers_of_the_whole_batch(plain, tmp_path, microbatches):
     assert_same_training(trained(tmp_path, gradient_accumulation_steps=microbatches), plain)
 
@@ -97,6 +97,7 @@ def test_recomputed_layers_give_the_same_numbers(plain, tmp_path, options, layer
     assert largest_difference(stored, plain) > 1e-3
 
 
+@pytest.mark.slow
 def test_xla_gives_the_same_numbers(plain, tmp_path):
     assert_same_training(trained(tmp_path, precision=PrecisionConfig("float32", "on")), plain)
 

@@ -232,6 +232,7 @@ def test_early_stopping_and_tracking_with_weights_and_biases(
     assert "Nothing left to train: eval_accuracy has not improved" in caplog.text
 
 
+@pytest.mark.slow
 def test_search_and_seeds(data_dir: Path, tmp_path: Path) -> None:
     output = tmp_path / "model"
     options = {"num_train_epochs": 1.0, "do_predict": True, "predict_file": str(data_dir / "dev.csv"), "report": False}
@@ -271,6 +272,7 @@ def test_moving_averages_are_evaluated_and_saved_as_the_best_weights(data_dir: P
     assert not np.array_equal(best[name], last[name])
 
 
+@pytest.mark.slow
 def test_unused_and_missing_averages_are_logged(data_dir: Path, tmp_path: Path, caplog) -> None:
     directory, options = tmp_path / "model", {"do_train": False, "do_eval": True}
     averages = OptimizerConfig(ema_decay=0.9)
