@@ -138,11 +138,13 @@ def ours(work: Work, precision: str, change: str) -> Step:
     from bert_tf2.modeling import encoder, fused_ops, layers
     from bert_tf2.modeling.classifier import ClassificationModel
     from bert_tf2.modeling.pretraining import PretrainingModel
-    from bert_tf2.training import schedules
+    from bert_tf2.training import optimizers, schedules
     from bert_tf2.training.precision import policy, resolved
 
     if change == "nothing fused":
         encoder.fuses = layers.fuses = lambda config, dropout_seed: False
+    if change == "the update not fused":
+        optimizers._MIN_FUSED = 10**12
     if change == "TensorFlow's gradient of matmuls":
         fused_ops.matmul = tf.matmul
     if change == "the whole last layer":
@@ -440,7 +442,13 @@ def compare(options: argparse.Namespace) -> None:
 
 
 def parts(options: argparse.Namespace) -> None:
-    changes = ("nothing fused", "TensorFlow's gradient of matmuls", "the whole last layer", "no dropout")
+    changes = (
+        "nothing fused",
+        "the update not fused",
+        "TensorFlow's gradient of matmuls",
+        "the whole last layer",
+        "no dropout",
+    )
     sides = {"ours": ("ours", ""), **{f"ours, {name}": ("ours", name) for name in (*changes, "recomputation")}}
     for task, precision in options.cases:
         show(task, precision, race(sides, TASKS[task], precision, options), options)
