@@ -54,8 +54,8 @@ def evaluated_rows(
         written = printed(probabilities) if len(names) <= MAX_COLUMNS else [None] * len(block_logits)
         predicted = metrics.predictions(probabilities, kind, description.threshold)
         confidences = printed(scores.confidences)
-        columns = block_labels, predicted, scores.is_right.tolist(), confidences, losses, written
-        for row, truth, prediction, is_right, confidence, loss, numbers in zip(rows, *columns, strict=True):
+        values = block_labels, predicted, scores.is_right.tolist(), confidences, losses, written
+        for row, truth, prediction, is_right, confidence, loss, numbers in zip(rows, *values, strict=True):
             row |= {"truth": _names(truth, names), "prediction": _names(prediction, names), "right": is_right}
             row |= {"confidence": confidence, "loss": loss}
             if numbers is not None:
