@@ -55,4 +55,4 @@ def inflected(count: float, singular: str, plural: str) -> str:
 
 def plural_of(noun: str) -> str:
     """The plural of a regular noun: `rows`, `batches`."""
-    return f"{noun}{'es' if noun.endswith(('ch', 's', 'x')) else 's'}"
+    return f"{noun}{'es' if noun.endswith(('tch', 's', 'x')) else 's'}"
