@@ -203,7 +203,7 @@ def make(job: Job, advance: Advance = _ignore) -> Summary:
     times.append(time.perf_counter())
     _write(job, instances, advance)
     times.append(time.perf_counter())
-    seconds = dict(zip(_STAGES, np.diff(times).tolist(), strict=True))
+    seconds: dict[str, Any] = dict(zip(_STAGES, np.diff(times).tolist(), strict=True))
     summary = dataclasses.replace(summary, **_counts(instances, job), **seconds)
     marker = {
         "fingerprint": job.fingerprint,

@@ -210,11 +210,7 @@ def _merges(training_words: Sequence[str], words: Mapping[str, int], size: int) 
 
 
 def _most_used(
-    candidates: list[str],
-    slots: int,
-    characters: Sequence[str],
-    training_words: Sequence[str],
-    words: Mapping[str, int],
+    candidates: list[str], slots: int, characters: Sequence[str], sample: Sequence[str], words: Mapping[str, int]
 ) -> list[str]:
     """Removes the pieces that longest-match-first tokenization uses least, until the others fit.
 
@@ -224,7 +220,7 @@ def _most_used(
     while len(candidates) > slots:
         split = WordpieceTokenizer(frozenset([*characters, *candidates])).tokenize
         uses: Counter[str] = Counter()
-        for word in training_words:
+        for word in sample:
             for piece in split(word):
                 uses[piece] += words[word]
         keep = max(slots, int(len(candidates) * _KEPT_PER_ROUND))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bert_tf2.io.text_encoding import detect, guess, sentence
+from bert_tf2.io.text_encoding import detect, guess, not_utf8_reason
 
 CHINESE = "今天天气很好，我们在公园里散步。\n"
 JAPANESE = "今日はとても良い天気です。\nカタカナもあります。\n"
@@ -38,11 +38,11 @@ def test_no_guess():
     assert guess(bytes(range(256)) * 10) is None
 
 
-def test_sentences():
-    assert sentence("byte 1", CHINESE.encode("gbk")) == (
+def test_reasons():
+    assert not_utf8_reason("byte 1", CHINESE.encode("gbk")) == (
         "byte 1 is not UTF-8; the text looks like GB18030: convert it with iconv -f GB18030 -t UTF-8"
     )
-    assert sentence("byte 1", b"caf\xe9") == (
+    assert not_utf8_reason("byte 1", b"caf\xe9") == (
         "byte 1 is not UTF-8; convert the text to UTF-8, for example with iconv, from its actual encoding"
     )
 
