@@ -66,7 +66,7 @@ def test_long_sentences_are_split_without_losing_words(tokenizer: FastTokenizer)
     ]
     assert rows(tokenizer, features, features.words) == [[-1, 0, 1, 2, -1, -1], [-1, -1, 3, 4, 5, -1]]
     assert features.summary(TaggingDescription(labels=LABELS, max_seq_length=6, context_pieces=1)) == (
-        "1 sentence in 2 windows; the longest has 6 pieces, 1 did not fit into max_seq_length=6 and were split, "
+        "1 sentence in 2 windows; the longest has 6 pieces, 1 did not fit into max_seq_length=6 and was split, "
         "with 2 pieces in common."
     )
 
