@@ -27,7 +27,7 @@ from absl import flags
 
 from bert_tf2 import cli
 from bert_tf2.configs.fields import as_flag
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io.atomic import replacing
 from bert_tf2.io.progress import Progress, duration
 
@@ -119,7 +119,8 @@ def write_text(folder: Path, wanted_bytes: int) -> tuple[Path, Path]:
     for name, chosen in parts.items():
         with replacing(folder / f"{name}.txt") as file:
             file.write("\n\n".join("\n".join(document) for document in chosen) + "\n")
-        print(f"  {folder / name}.txt: {len(chosen):,} documents, {sum(map(len, chosen)):,} sentences")
+        sentences = counted(sum(map(len, chosen)), "sentence")
+        print(f"  {folder / name}.txt: {counted(len(chosen), 'document')}, {sentences}")
     return folder / "train.txt", folder / "held_out.txt"
 
 

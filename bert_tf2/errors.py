@@ -38,10 +38,21 @@ def some(names: Iterable[str], most: int = 4) -> str:
 
 
 def share(count: int, total: int, what: str) -> str:
-    """A part of a total that is not 0, for a message: `28 of 64 rows (44 %)`."""
-    return f"{count:,} of {total:,} {what} ({float(f'{100 * count / total:.2g}'):g} %)"
+    """A part of a total that is not 0, for a message: `28 of 64 rows (44 %)`; `what` is a singular noun."""
+    return f"{count:,} of {counted(total, what)} ({float(f'{100 * count / total:.2g}'):g} %)"
 
 
-def counted(count: int, what: str) -> str:
-    """A count with its noun, for a message: `1 row`, `2,000 rows`."""
-    return f"{count:,} {what}{'s' * (count != 1)}"
+def counted(count: float, what: str) -> str:
+    """A count with its noun, for a message: `1 row`, `2,000 rows`, `1.5 epochs`; `what` is a singular noun."""
+    number = f"{count:g}" if isinstance(count, float) else f"{count:,}"
+    return f"{number} {inflected(count, what, plural_of(what))}"
+
+
+def inflected(count: float, singular: str, plural: str) -> str:
+    """The word that agrees with a count, for a message: `was` or `were`."""
+    return singular if count == 1 else plural
+
+
+def plural_of(noun: str) -> str:
+    """The plural of a regular noun: `rows`, `batches`."""
+    return f"{noun}{'es' if noun.endswith(('tch', 's', 'x')) else 's'}"

@@ -21,7 +21,7 @@ from bert_tf2.checkpoints.listing import find as find
 from bert_tf2.checkpoints.listing import latest as latest
 from bert_tf2.checkpoints.listing import remove as remove
 from bert_tf2.checkpoints.paths import hugging_face_folder as hugging_face_folder
-from bert_tf2.errors import InputError, some
+from bert_tf2.errors import InputError, counted, some
 from bert_tf2.io import atomic, file_system, run_files
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class LoadReport:
 
     def __str__(self) -> str:
         others = [name for name in self.unused if name not in (*self.state, *self.above)]
-        lines = [f"Initialized from {self.prefix}: {len(self.loaded)} variables loaded."]
+        lines = [f"Initialized from {self.prefix}: {counted(len(self.loaded), 'variable')} loaded."]
         if self.missing:
             lines.append(f"  Missing there, so newly initialized ({len(self.missing)}): {', '.join(self.missing)}")
         if self.mismatched:
@@ -125,12 +125,11 @@ class LoadReport:
         if others:
             lines.append(f"  In the checkpoint but unused ({len(others)}): {', '.join(others)}")
         if self.above:
-            first = min(map(huggingface.layer_of, self.above))
-            lines.append(f"  Not needed: {len(self.above)} variables of the layers above the first {first}.")
+            layers = huggingface.first_layers(min(map(huggingface.layer_of, self.above)))
+            lines.append(f"  Not needed: {counted(len(self.above), 'variable')} of the layers above {layers}.")
         if self.state:
-            lines.append(
-                f"  Also unused: {len(self.state)} values of the optimizer, which a new run initializes itself."
-            )
+            values = counted(len(self.state), "value")
+            lines.append(f"  Also unused: {values} of the optimizer, which a new run initializes itself.")
         if not (self.missing or self.unused or self.mismatched):
             lines.append("  Nothing missing, nothing unused.")
         return "\n".join(lines)

@@ -22,7 +22,7 @@ from bert_tf2.checkpoints.huggingface_config import (
 from bert_tf2.checkpoints.keras_h5 import open_h5
 from bert_tf2.checkpoints.torch_pickle import open_pytorch
 from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
-from bert_tf2.errors import InputError, some
+from bert_tf2.errors import InputError, counted, some
 from bert_tf2.io import file_system, run_files
 
 CONFIG_FILE, WEIGHTS_FILE = run_files.HF_CONFIG, run_files.HF_WEIGHTS
@@ -151,6 +151,11 @@ def layer_of(name: str) -> int:
     """The number of the layer, from 0, that a variable of Google's name or its slot belongs to; -1 if to none."""
     match = re.match(r"bert/encoder/layer_(\d{1,9})/", name)
     return int(match[1]) if match else -1
+
+
+def first_layers(count: int) -> str:
+    """The first layers of an encoder, for a message: `the first layer`, `the first 3 layers`."""
+    return "the first layer" if count == 1 else f"the first {counted(count, 'layer')}"
 
 
 def above(names: Collection[str], count: int) -> tuple[str, ...]:

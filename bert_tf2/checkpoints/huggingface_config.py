@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions, unique, why_not_whole
-from bert_tf2.errors import InputError, some
+from bert_tf2.errors import InputError, counted, some
 from bert_tf2.io import file_system, files, json_files, run_files
 
 _ACTIVATIONS_THERE = {
@@ -351,5 +351,5 @@ def pieces_of_tokenizer_json(path: str | os.PathLike[str]) -> Sequence[str]:
         raise InputError(f"{where}: its pieces are not texts with whole numbers as ids; download it again.") from None
     by_id = {index: piece for piece, index in pieces.items()}
     if sorted(by_id) != list(range(len(by_id))):
-        raise InputError(f"{os.fspath(path)}: the ids of its {len(by_id):,} pieces are not 0, 1, 2 and so on.")
+        raise InputError(f"{os.fspath(path)}: the ids of its {counted(len(by_id), 'piece')} are not 0, 1, 2 and so on.")
     return [by_id[index] for index in range(len(by_id))]

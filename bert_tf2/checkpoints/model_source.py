@@ -100,7 +100,7 @@ def open_source(
 def _with_first_layers(source: Source, count: int) -> Source:
     """The source without the variables of its layers above the first `count`."""
     above = huggingface.above(source.own_names, count)
-    reason = f"above the first {count} layers (--num_hidden_layers)"
+    reason = f"above {huggingface.first_layers(count)} (--num_hidden_layers)"
     return dataclasses.replace(
         source,
         own_names={name: own for name, own in source.own_names.items() if name not in above},

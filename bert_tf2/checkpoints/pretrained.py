@@ -27,7 +27,7 @@ from bert_tf2.checkpoints.paths import check_exists as check_exists
 from bert_tf2.checkpoints.paths import hugging_face_folder as hugging_face_folder
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.configs.tokenizer import TokenizerConfig
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io import atomic, file_system, run_files
 from bert_tf2.tokenization.auto import VOCAB_FILE as VOCAB_FILE
 from bert_tf2.tokenization.auto import Tokenizer, VocabularyFile, check_vocab_size
@@ -88,7 +88,7 @@ class Pretrained:
         positions, types = self.bert_config.max_position_embeddings, self.bert_config.type_vocab_size
         if max_seq_length > positions:
             raise InputError(
-                f"--max_seq_length={max_seq_length}, but the model has only {positions} positions "
+                f"--max_seq_length={max_seq_length}, but the model has only {counted(positions, 'position')} "
                 f"(max_position_embeddings); give --max_seq_length={positions} or less, or add positions with "
                 "convert_checkpoint.py --max_position_embeddings."
             )
@@ -230,22 +230,23 @@ def check_config(
     heads = getattr(reader, "num_attention_heads", None) or config.num_attention_heads
     if heads != config.num_attention_heads:
         raise InputError(
-            f"The encoder in {prefix} has {heads} attention heads, the BERT config {config.num_attention_heads} "
-            "(num_attention_heads); use the bert_config.json that belongs to the checkpoint."
+            f"The encoder in {prefix} has {counted(heads, 'attention head')}, the BERT "
+            f"config {config.num_attention_heads} (num_attention_heads); use the bert_config.json that belongs to the "
+            "checkpoint."
         )
     layers = {huggingface.layer_of(name) for name in shapes} - {-1}
     if num_hidden_layers is None or not layers:
         if layers and len(layers) != config.num_hidden_layers:
             raise InputError(
-                f"The encoder in {prefix} does not match the BERT config: it has {len(layers)} layers, the config "
-                f"{config.num_hidden_layers} (num_hidden_layers); use the bert_config.json that belongs to the "
+                f"The encoder in {prefix} does not match the BERT config: it has {counted(len(layers), 'layer')}, the "
+                f"config {config.num_hidden_layers} (num_hidden_layers); use the bert_config.json that belongs to the "
                 "checkpoint."
             )
     elif len(layers) < num_hidden_layers or (len(layers) > num_hidden_layers and not is_needed):
         others = f"at most {len(layers)}" if is_needed else "another --output_dir"
         raise InputError(
-            f"--num_hidden_layers={num_hidden_layers}, but the model in {prefix} has {len(layers)} layers; omit it, or "
-            f"give {others}."
+            f"--num_hidden_layers={num_hidden_layers}, but the model in {prefix} has {counted(len(layers), 'layer')}; "
+            f"omit it, or give {others}."
         )
 
 

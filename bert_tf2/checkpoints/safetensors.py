@@ -19,7 +19,7 @@ import numpy as np
 import safetensors
 from numpy.typing import NDArray
 
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io import atomic, file_system, json_files
 
 Arrays = dict[str, "Stored"]
@@ -85,8 +85,8 @@ def _opened(path: str, local: str) -> Iterator[Any]:
     except (safetensors.SafetensorError, OSError) as error:
         reason = str(error).removeprefix("Error while deserializing header: ")
         raise InputError(
-            f"{path} is not a safetensors file, or is corrupt or truncated ({file_system.getsize(local):,} bytes; "
-            f"{reason:.200}); download or copy it again."
+            f"{path} is not a safetensors file, or is corrupt or truncated "
+            f"({counted(file_system.getsize(local), 'byte')}; {reason:.200}); download or copy it again."
         ) from None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn, Self
 
 from bert_tf2.configs.fields import MODEL, setting
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io import file_system, json_files
 
 ACTIVATIONS = ("gelu", "gelu_exact", "linear", "relu", "tanh")
@@ -172,8 +172,8 @@ class BertConfig:
             return self
         if not 1 <= count <= self.num_hidden_layers:
             raise InputError(
-                f"--num_hidden_layers={count}, but {owner} has {self.num_hidden_layers} layers; give a number from 1 "
-                f"to {self.num_hidden_layers}, or omit the flag."
+                f"--num_hidden_layers={count}, but {owner} has {counted(self.num_hidden_layers, 'layer')}; give a "
+                f"number from 1 to {self.num_hidden_layers}, or omit the flag."
             )
         return dataclasses.replace(self, num_hidden_layers=count)
 

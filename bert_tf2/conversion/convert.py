@@ -19,7 +19,7 @@ from bert_tf2.configs.tokenizer import TokenizerConfig, TokenizerOptions
 from bert_tf2.conversion import output as conversion_output
 from bert_tf2.conversion import vocab_growth
 from bert_tf2.conversion.config import HEADS, ConversionConfig
-from bert_tf2.errors import InputError, some
+from bert_tf2.errors import InputError, counted, some
 from bert_tf2.io import file_system
 from bert_tf2.tasks.finetuning import best_weights
 from bert_tf2.tokenization.auto import SENTENCEPIECE_FILE, check_vocab_size
@@ -167,8 +167,8 @@ def _labels(
     labels = source.labels or default_labels(count)
     if len(labels) != count:
         raise InputError(
-            f"{source.folder} names {len(labels)} labels, but the head in {source.weights} has {count} outputs; "
-            "labels.txt (or id2label) must have a name for each."
+            f"{source.folder} names {counted(len(labels), 'label')}, but the head in {source.weights} has "
+            f"{counted(count, 'output')}; labels.txt (or id2label) must have a name for each."
         )
     there = {here: name for name, here in model_source.PROBLEM_TYPES.items()}
     kind = source.problem_type or ("regression" if count == 1 else "single_label")
@@ -185,8 +185,8 @@ def _with_positions(
     known = sizes.max_position_embeddings
     if count <= known:
         raise InputError(
-            f"--max_position_embeddings={count}, but {weights} has {known:,} positions; give more, or omit it: "
-            "shorter sequences only need --max_seq_length."
+            f"--max_position_embeddings={count}, but {weights} has {counted(known, 'position')}; give more, or "
+            "omit it: shorter sequences only need --max_seq_length."
         )
     table = variables[_POSITIONS]
     logger.info(
@@ -253,8 +253,8 @@ def _grown(
     for new in new_pieces[:_NEW_PIECES_SHOWN]:
         logger.info("  %s, id %d, initialized to the mean of %s", new.piece, new.index, " ".join(new.pieces))
     logger.info(
-        "%s new pieces, %s of them in unused slots; vocab_size is now %s, was %s.",
-        f"{len(new_pieces):,}",
+        "%s, %s of them in unused slots; vocab_size is now %s, was %s.",
+        counted(len(new_pieces), "new piece"),
         f"{sum(new.index < sizes.vocab_size for new in new_pieces):,}",
         f"{rows:,}",
         f"{sizes.vocab_size:,}",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bert_tf2 import metrics
 from bert_tf2.checkpoints.task_metadata import may_read
 from bert_tf2.configs.long_texts import WINDOWS
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.export import program
 from bert_tf2.export.config import INT8, ExportConfig
 from bert_tf2.export.program import Program
@@ -214,7 +214,7 @@ def _measure(whole: Run, small: Run, data: Data, source: ModelSource, batch_size
         scores.append(
             metrics.evaluate(description.problem_type, _logits(outputs), labels, data.metrics, description.threshold)
         )
-    print(f"{examples.path}, {len(examples):,} rows:")
+    print(f"{examples.path}, {counted(len(examples), 'row')}:")
     print(f"{'':<20}{'float32':>10}{'int8':>10}{'change':>10}")
     for name, before in scores[0].items():
         after = scores[1][name]

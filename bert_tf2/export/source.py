@@ -15,7 +15,7 @@ from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.checkpoints.task_metadata import TASK_FILE
 from bert_tf2.configs.choices import MULTIPLE_CHOICE, PROBLEM_TYPES, TAGGING
 from bert_tf2.configs.fields import check_has_effect
-from bert_tf2.errors import InputError, some
+from bert_tf2.errors import InputError, counted, some
 from bert_tf2.export.config import ENCODER, ExportConfig
 from bert_tf2.tasks.classification.task_description import TaskDescription as ClassificationDescription
 from bert_tf2.tasks.finetuning import best_weights
@@ -104,7 +104,7 @@ class ModelSource:
             averages = checkpoints.load_averages(variables, report.prefix)
             if not averages:
                 raise InputError(f"--use_averages: {report.prefix} has no moving averages (--ema_decay).")
-            logger.info("Exporting the moving averages of %d variables.", averages)
+            logger.info("Exporting the moving averages of %s.", counted(averages, "variable"))
         elif any(name.endswith(f"/{checkpoints.AVERAGE}") for name in report.unused):
             logger.warning("%s also has moving averages; --use_averages exports them.", report.prefix)
         return list(variables.values())

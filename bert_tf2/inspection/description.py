@@ -100,11 +100,12 @@ class ModelDescription:
     def to_table(self) -> str:
         """All of it on one screen."""
         config = self.config
+        heads = counted(config.num_attention_heads, "head")
         rows = [
             ("weights", self.weights),
             ("format", self.format),
             ("layers", str(config.num_hidden_layers)),
-            ("hidden size", f"{config.hidden_size}, {config.num_attention_heads} heads of {config.head_size}"),
+            ("hidden size", f"{config.hidden_size}, {heads} of {config.head_size}"),
             ("feed-forward", f"{config.intermediate_size:,}, {config.hidden_act}"),
             ("positions", f"{config.max_position_embeddings:,}"),
             ("segment types", str(config.type_vocab_size)),

@@ -20,7 +20,7 @@ from bert_tf2.checkpoints.model_source import Source
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.choices import ProblemType
 from bert_tf2.configs.tokenizer import TokenizerConfig
-from bert_tf2.errors import InputError, some
+from bert_tf2.errors import InputError, counted, some
 from bert_tf2.inspection import description, nearest, pieces
 from bert_tf2.inspection.description import CLASSIFIER, MASKED_LM, NEXT_SENTENCE, TAGGER, ModelDescription
 from bert_tf2.inspection.nearest import Neighbors
@@ -210,8 +210,8 @@ class Inspector:
         positions = self.source.config.max_position_embeddings
         if len(split.pieces) > positions:
             raise InputError(
-                f"{where} has {len(split.pieces):,} pieces with [CLS] and [SEP], but the model has only {positions:,} "
-                "positions (max_position_embeddings); shorten it."
+                f"{where} has {len(split.pieces):,} pieces with [CLS] and [SEP], but the model has only "
+                f"{counted(positions, 'position')} (max_position_embeddings); shorten it."
             )
         if text_b is not None and self.source.config.type_vocab_size < 2:
             raise InputError(f"{where} is a pair, but the model has only one segment type (type_vocab_size).")

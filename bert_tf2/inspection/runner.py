@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted, inflected
 from bert_tf2.inspection import attention_page, score_file
 from bert_tf2.inspection.config import InspectionConfig
 from bert_tf2.inspection.inspector import Inspector
@@ -148,7 +148,8 @@ def _write_attention(
         file.write(packed.getbuffer())
     with atomic.replacing(paths[0]) as file:
         file.write(page)
-    first = f" of the first {fitting} of {count:,} texts" if fitting < count else ""
+    shown_texts = inflected(fitting, "the first", f"the first {fitting:,}")
+    first = f" of {shown_texts} of {count:,} texts" if fitting < count else ""
     logger.info("Wrote %s and %s: attention%s.", *paths, first)
     for number, attention in shown:
         layers, heads, pieces, _ = attention.probabilities.shape
@@ -156,8 +157,8 @@ def _write_attention(
         if most < pieces:
             where = "the text" if number is None else f"line {number}"
             logger.warning(
-                "%s has %d pieces; the page shows the first %d of %d heads, the arrays have all.",
-                *(where[0].upper() + where[1:], pieces, most, layers * heads),
+                "%s has %s; the page shows the first %d of %s, the arrays have all.",
+                *(where[0].upper() + where[1:], counted(pieces, "piece"), most, counted(layers * heads, "head")),
             )
 
 

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from bert_tf2.errors import counted
 from bert_tf2.io import atomic
 from bert_tf2.io.progress import Progress
 
@@ -89,7 +90,7 @@ def fetch(url: str, path: Path, what: str) -> Digest:
         path.unlink()
         if not was_left:
             raise DownloadError(
-                f"what arrived ({digest.size:,} bytes, MD5 {digest.md5}) does not match the file on the server"
+                f"what arrived ({counted(digest.size, 'byte')}, MD5 {digest.md5}) does not match the file on the server"
             )
         was_left = False
 

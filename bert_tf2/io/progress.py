@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
+from bert_tf2.errors import inflected, plural_of
 from bert_tf2.io import progress_bar
 
 logger = logging.getLogger(__name__)
@@ -87,10 +88,10 @@ class Progress:
     def line(self) -> str:
         """The state as one line: work done, percentage, rate, time left, note."""
         rate = self._rate()
-        parts = [f"{self._amount(self._done)} {self._units}"]
+        parts = [f"{self._amount(self._done)} {self._units_of(self._done)}"]
         if self._total:
-            percentage = f"{100 * self._done / self._total:.0f} %"
-            parts[0] = f"{self._amount(self._done)} of {self._amount(self._total)} {self._units} ({percentage})"
+            total = f"{self._amount(self._total)} {self._units_of(self._total)}"
+            parts[0] = f"{self._amount(self._done)} of {total} ({100 * self._done / self._total:.0f} %)"
         if rate > 0:
             parts.append(self._speed(rate))
             if self._total:
@@ -116,7 +117,7 @@ class Progress:
         state = progress_bar.State(
             description=self._description,
             fraction=self._done / self._total if self._total else None,
-            counts=f"{counts}/{self._amount(self._total)}" if self._total else f"{counts} {self._units}",
+            counts=f"{counts}/{self._amount(self._total)}" if self._total else f"{counts} {self._units_of(self._done)}",
             speed=self._speed(rate) if rate > 0 else "",
             short_speed=f"{_digits(rate / self._scale)}/s" if rate > 0 else "",
             left=f"{_clock((self._total - self._done) / rate)} left" if self._total and rate > 0 else "",
@@ -133,11 +134,8 @@ class Progress:
     def _scale(self) -> float:
         return 1e6 if self._unit == "byte" else 1.0
 
-    @property
-    def _units(self) -> str:
-        if self._unit == "byte":
-            return "MB"
-        return f"{self._unit}{'es' if self._unit.endswith(('ch', 's', 'x')) else 's'}"
+    def _units_of(self, number: float) -> str:
+        return "MB" if self._unit == "byte" else inflected(number, self._unit, plural_of(self._unit))
 
     def _amount(self, number: float) -> str:
         return f"{number / 1e6:,.1f}" if self._unit == "byte" else f"{number:,}"
@@ -145,7 +143,7 @@ class Progress:
     def _speed(self, rate: float) -> str:
         if rate < 0.1:
             return f"{_digits(1 / rate)} s/{self._unit}"
-        return f"{_digits(rate / self._scale)} {self._units}/s"
+        return f"{_digits(rate / self._scale)} {self._units_of(math.inf)}/s"
 
     def __enter__(self) -> Self:
         return self

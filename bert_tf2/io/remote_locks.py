@@ -13,7 +13,7 @@ import threading
 import time
 from typing import Any, Self
 
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io import file_system
 
 logger = logging.getLogger(__name__)
@@ -71,9 +71,9 @@ class RemoteLock:
             return
         age = max(0, round(time.time() - owner["time"]))
         raise InputError(
-            f"Another process (process {owner['process']} on {owner['machine']}, last seen {age} seconds ago) {doing}; "
-            f"wait for it, stop it, or {instead}. If it was killed, the lock ends {SECONDS_UNTIL_DEAD:.0f} seconds "
-            f"after it was last seen, or when {self._path} is removed."
+            f"Another process (process {owner['process']} on {owner['machine']}, last seen {counted(age, 'second')} "
+            f"ago) {doing}; wait for it, stop it, or {instead}. If it was killed, the lock ends "
+            f"{SECONDS_UNTIL_DEAD:.0f} seconds after it was last seen, or when {self._path} is removed."
         )
 
     def _sign(self) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from bert_tf2.errors import inflected
 from bert_tf2.io import file_system
 
 logger = logging.getLogger(__name__)
@@ -294,4 +295,5 @@ def remove_run(directory: str, files: Iterable[RunFile]) -> None:
         else:
             path.unlink()
     if found:
-        logger.info("--overwrite_output_dir: removed %d files and directories of %s.", len(found), directory)
+        what = inflected(len(found), "file or directory", "files and directories")
+        logger.info("--overwrite_output_dir: removed %d %s of %s.", len(found), what, directory)

@@ -216,8 +216,8 @@ def _text_rows(path: str, lines: Iterator[str], texts: int) -> Iterator[tuple[in
         cells = line.split("\t") if texts > 1 else [line]
         if len(cells) != texts:
             raise InputError(
-                f"{path}, line {number} has {len(cells) - 1} tabs; this task has two texts per row; expected one tab "
-                "between them."
+                f"{path}, line {number} has {counted(len(cells) - 1, 'tab')}; this task has two texts per row; "
+                "expected one tab between them."
             )
         yield number, cells
 

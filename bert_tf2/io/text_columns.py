@@ -10,7 +10,7 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-from bert_tf2.errors import MOST_NAMED, InputError, some
+from bert_tf2.errors import MOST_NAMED, InputError, counted, some
 from bert_tf2.io import delimited, file_kinds, file_system, files, json_rows, parquet_files, spreadsheets, text_lines
 from bert_tf2.io.delimited import Form
 from bert_tf2.io.file_kinds import Kind
@@ -188,7 +188,8 @@ def _texts(path: str, column: TextColumn, lines: Iterator[str], first_line: int,
     for number, cells in rows:
         if len(cells) != column.width:
             raise InputError(
-                f"{path}, line {number} has {len(cells)} columns, but the first row has {column.width}; {advice}"
+                f"{path}, line {number} has {counted(len(cells), 'column')}, but the first row has {column.width}; "
+                f"{advice}"
             )
         yield cells[column.index]
 

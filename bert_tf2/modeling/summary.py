@@ -68,9 +68,9 @@ def summary(config: BertConfig, named_variables: Mapping[str, "keras.Variable"])
     rows = blocks(config, {name: variable.shape for name, variable in named_variables.items()})
     total = rows[-1][1]
     title = (
-        f"BERT: {config.num_hidden_layers} layers, hidden {config.hidden_size}, {config.num_attention_heads} heads of "
-        f"{config.head_size}, feed-forward {config.intermediate_size} ({config.hidden_act}), "
-        f"{config.max_position_embeddings} positions"
+        f"BERT: {counted(config.num_hidden_layers, 'layer')}, hidden {config.hidden_size}, "
+        f"{counted(config.num_attention_heads, 'head')} of {config.head_size}, feed-forward "
+        f"{config.intermediate_size} ({config.hidden_act}), {counted(config.max_position_embeddings, 'position')}"
     )
     in_training = "four times that in training with BERT's Adam (gradient, adam_m, adam_v)"
     if any(is_lora(name) for name in named_variables):

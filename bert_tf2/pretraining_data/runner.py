@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bert_tf2.configs.tokenizer import PLAIN
-from bert_tf2.errors import InputError, counted
+from bert_tf2.errors import InputError, counted, inflected
 from bert_tf2.io import atomic, file_system, json_files, locks, run_files, text_shards
 from bert_tf2.io.progress import Progress, duration
 from bert_tf2.pretraining_data import records_vocabulary, shard
@@ -63,7 +63,7 @@ def create_pretraining_data(config: PretrainingDataConfig, runner: Runner | None
     _warn_of_vocabulary(config)
     if config.word_list:
         count = len(read_word_list(config.word_list).words)
-        logger.info("%s has %s words of several Chinese characters.", config.word_list, f"{count:,}")
+        logger.info("%s has %s of several Chinese characters.", config.word_list, counted(count, "word"))
     groups = text_shards.plan(config.inputs, config.group_bytes, config.text_column, config.form)
     jobs = [_job(config, group, len(groups)) for group in groups]
     with _locked(config):
@@ -103,7 +103,8 @@ def _create(config: PretrainingDataConfig, jobs: list[Job], runner: Runner | Non
             _make(config, jobs, done, runner)
     except BaseException:
         if kept := sum(job.finished() is not None for job in jobs):
-            logger.info("%d of %d shards are done; run the same command with --resume to continue.", kept, len(jobs))
+            shards = f"{counted(len(jobs), 'shard')} {inflected(kept, 'is', 'are')}"
+            logger.info("%d of %s done; run the same command with --resume to continue.", kept, shards)
         raise
     finally:
         _remove_unfinished(config, left)
@@ -132,7 +133,7 @@ def _make(config: PretrainingDataConfig, jobs: list[Job], done: dict[int, Summar
     """Runs the jobs that are not in `done`, adds their summaries to it, and creates all outputs."""
     left = [job for job in jobs if job.group.index not in done]
     if done:
-        logger.info("%d of %d shards exist from an earlier run.", len(done), len(jobs))
+        logger.info("Found %d of %s from an earlier run.", len(done), counted(len(jobs), "shard"))
     elif len(jobs) > 1:
         logger.info("Processing %d shards of about %.3g MB each.", len(jobs), config.group_bytes / 1e6)
     size, size_left = (sum(job.group.size for job in some) for some in (jobs, left))
@@ -151,7 +152,7 @@ def _make(config: PretrainingDataConfig, jobs: list[Job], done: dict[int, Summar
         def finished(job: Job, summary: Summary) -> None:
             done[job.group.index] = summary
             sums = Summary.add(done.values())
-            progress.update(0, f"{sums.documents:,} documents, {sums.instances:,} instances")
+            progress.update(0, f"{counted(sums.documents, 'document')}, {counted(sums.instances, 'instance')}")
             outputs.add(job)
 
         if runner:
@@ -184,14 +185,14 @@ def _nothing_made(config: PretrainingDataConfig, summary: Summary) -> str | None
     if config.eval_output and summary.eval_documents in (0, summary.documents):
         return (
             f"--eval_fraction={config.eval_fraction} would hold out {summary.eval_documents:,} of "
-            f"{summary.documents:,} {_units(config)}; give another fraction, or more text."
+            f"{counted(summary.documents, _unit(config))}; give another fraction, or more text."
         )
     return None
 
 
-def _units(config: PretrainingDataConfig) -> str:
-    """What `Summary.documents` counts, in words."""
-    return "lines" if config.layout == "lines" else "documents"
+def _unit(config: PretrainingDataConfig) -> str:
+    """What `Summary.documents` counts."""
+    return "line" if config.layout == "lines" else "document"
 
 
 def _made_before(config: PretrainingDataConfig, jobs: list[Job]) -> Summary | None:
@@ -354,10 +355,10 @@ def _warn_of_chinese(summary: Summary, config: PretrainingDataConfig) -> None:
 def _warn_of_long_lines(summary: Summary, config: PretrainingDataConfig) -> None:
     if summary.truncated_sentences and config.long_lines == "truncate":
         logger.warning(
-            "%s of %s lines have more than the %d tokens that fit into --max_seq_length=%d and were truncated; "
-            "--long_lines=split makes several examples of them instead.",
-            *(f"{summary.truncated_sentences:,}", f"{summary.sentences:,}"),
+            "Lines truncated to the %d tokens that fit into --max_seq_length=%d: %s of %s; --long_lines=split makes "
+            "several examples of them instead.",
             *(config.max_seq_length - SPECIAL_IN_TEXT, config.max_seq_length),
+            *(f"{summary.truncated_sentences:,}", f"{summary.sentences:,}"),
         )
 
 
@@ -380,9 +381,9 @@ def _warn_of_documents(summary: Summary, max_tokens: int) -> None:
         )
     elif summary.truncated_sentences * 10 > summary.sentences:
         logger.warning(
-            "%s of %s lines have more than the %d tokens that fit into an instance, and what does not fit is dropped; "
-            "put each sentence on a line of its own.",
-            *(f"{summary.truncated_sentences:,}", f"{summary.sentences:,}", max_tokens),
+            "Lines with more than the %d tokens that fit into an instance: %s of %s; what does not fit is dropped. Put "
+            "each sentence on a line of its own.",
+            *(max_tokens, f"{summary.truncated_sentences:,}", f"{summary.sentences:,}"),
         )
 
 
@@ -408,8 +409,8 @@ def _report(config: PretrainingDataConfig, jobs: list[Job], summary: Summary, se
         file.write("\n")
     pairs = f"{shares['random_next_share']:.1%} with a random second sentence, " if config.layout == "pairs" else ""
     lines = [
-        f"Read {_read(summary, config)}, {summary.tokens:,} tokens ({shares['unknown_rate']:.2%} unknown, "
-        f"{summary.truncated_sentences:,} {_long(config)}).",
+        f"Read {_read(summary, config)}, {counted(summary.tokens, 'token')} ({shares['unknown_rate']:.2%} unknown, "
+        f"{_long(summary, config)}).",
         f"Made {counted(summary.instances, 'instance')}: {pairs}{shares['masked_tokens_per_instance']:.1f} masked "
         f"tokens each, {shares['padding_share']:.1%} padding.",
         f"Took {duration(seconds)}, {summary.instances / seconds:,.0f} instances/s, "
@@ -431,11 +432,12 @@ def _read(summary: Summary, config: PretrainingDataConfig) -> str:
 
 def _held_out(summary: Summary, config: PretrainingDataConfig) -> str:
     """What was held out, in words."""
-    return f"{summary.eval_instances:,} instances of {summary.eval_documents:,} {_units(config)} held out"
+    return f"{counted(summary.eval_instances, 'instance')} of {counted(summary.eval_documents, _unit(config))} held out"
 
 
-def _long(config: PretrainingDataConfig) -> str:
-    """What `Summary.truncated_sentences` counts, in words."""
+def _long(summary: Summary, config: PretrainingDataConfig) -> str:
+    """`Summary.truncated_sentences` in words."""
     if config.layout == "lines":
-        return "lines split" if config.long_lines == "split" else "lines truncated"
-    return "sentences too long for an instance"
+        fate = "split" if config.long_lines == "split" else "truncated"
+        return f"{counted(summary.truncated_sentences, 'line')} {fate}"
+    return f"{counted(summary.truncated_sentences, 'sentence')} too long for an instance"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from google.protobuf.message import DecodeError
 
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io import file_system, files
 from bert_tf2.records.schema import Kind, Schema
 
@@ -66,12 +66,12 @@ def _check_file(path: str, schema: Schema) -> None:
             continue
         if feature.flag is None:
             raise InputError(
-                f"{path} holds no {schema.task} records: {feature.name} has {length} values a record, expected "
-                f"{feature.size}; give files made for this task."
+                f"{path} holds no {schema.task} records: {feature.name} has {counted(length, 'value')} a record, "
+                f"expected {feature.size}; give files made for this task."
             )
         raise InputError(
-            f"{path} was made with --{feature.flag}={length} ({feature.name} has {length} values a record), but "
-            f"--{feature.flag} is {feature.size}; set --{feature.flag}={length}, or create the records again with "
+            f"{path} was made with --{feature.flag}={length} ({feature.name} has {counted(length, 'value')} a record), "
+            f"but --{feature.flag} is {feature.size}; set --{feature.flag}={length}, or create the records again with "
             f"--{feature.flag}={feature.size}."
         )
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io import files
 from bert_tf2.numba_support import kernel
 from bert_tf2.records import reader as record_files
@@ -66,8 +66,8 @@ class RecordSource:
         if total > self._most_damaged:
             where = ", ".join(f"{path} ({count})" for path, count in self._damaged.items() if count)
             raise InputError(
-                f"{total} corrupt records in {where}, more than --skip_bad_records={self._most_damaged}; make the "
-                "files again, copy them again from where they are whole, or raise the number."
+                f"{counted(total, 'corrupt record')} in {where}, more than --skip_bad_records={self._most_damaged}; "
+                "make the files again, copy them again from where they are whole, or raise the number."
             )
 
     def report(self, path: str) -> None:

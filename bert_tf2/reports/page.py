@@ -17,7 +17,7 @@ import urllib.parse
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted, inflected
 from bert_tf2.reports import assets
 
 PACKAGES = ("jinja2", "matplotlib")
@@ -209,6 +209,8 @@ def render(report: Report) -> str:
         table=_laid_out,
         card=_card,
         shortened=shortened,
+        counted=counted,
+        inflected=inflected,
         href=urllib.parse.quote,
         most_examples=MOST_EXAMPLES,
         most_in_fact=_MOST_IN_FACT,
@@ -260,7 +262,7 @@ class _LaidOut(NamedTuple):
 def _laid_out(table: Table) -> _LaidOut:
     rows = table.rows[:MOST_ROWS]
     if any(len(row) != len(table.headers) for row in rows):
-        raise ValueError(f"A row of the table {table.caption!r} does not have {len(table.headers)} cells.")
+        raise ValueError(f"A row of the table {table.caption!r} does not have {counted(len(table.headers), 'cell')}.")
     columns = [_column(column) for column in zip(*rows, strict=True)] if rows else [(False, ()) for _ in table.headers]
     cells = list(zip(*(cells for _, cells in columns), strict=True))
     return _LaidOut([is_number for is_number, _ in columns], cells, len(table.rows) - len(rows))

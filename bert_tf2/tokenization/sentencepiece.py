@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf2.configs.tokenizer import PLAIN
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io import file_system
 from bert_tf2.tokenization.fast_wordpiece import Ragged, ragged
 from bert_tf2.tokenization.subword_regularization import (
@@ -272,9 +272,9 @@ def _with_special_tokens(names: list[str], path: str) -> list[str]:
     missing = [token for token in SPECIAL_TOKENS if token not in renamed]
     if missing:
         raise InputError(
-            f"The SentencePiece model {path} of {len(names):,} pieces lacks {', '.join(missing)}; BERT needs [PAD] (or "
-            "<pad>), [UNK] (or <unk>), [CLS], [SEP] and [MASK]. Train one with build_vocab.py --type=sentencepiece, or "
-            "with spm_train and --pad_id and --control_symbols."
+            f"The SentencePiece model {path} of {counted(len(names), 'piece')} lacks {', '.join(missing)}; BERT needs "
+            "[PAD] (or <pad>), [UNK] (or <unk>), [CLS], [SEP] and [MASK]. Train one with build_vocab.py "
+            "--type=sentencepiece, or with spm_train and --pad_id and --control_symbols."
         )
     return renamed
 

@@ -184,7 +184,9 @@ def make_batch(
     """
     first, second = _list_of(texts, "texts"), None if pairs is None else _list_of(pairs, "pairs")
     if second is not None and len(first) != len(second):
-        raise InputError(f"There are {len(first)} texts and {len(second)} pairs; expected the same number of both.")
+        raise InputError(
+            f"The numbers of texts ({len(first):,}) and pairs ({len(second):,}) differ; there must be as many of both."
+        )
     least = SPECIAL_IN_TEXT + 1 if second is None else SPECIAL_IN_PAIR + 2
     if max_length is not None and max_length < least:
         raise InputError(f"max_length={max_length}; a token of each text and the special tokens need at least {least}.")

@@ -4,7 +4,7 @@ import os
 from collections.abc import Container, Mapping, Sequence
 
 from bert_tf2.configs.tokenizer import TokenizerOptions
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io.files import read_lines
 
 UNKNOWN = "[UNK]"
@@ -69,8 +69,8 @@ def vocab_of_lines(lines: Sequence[str], path: str) -> dict[str, int]:
     if missing:
         raise InputError(
             f"The vocabulary {path} lacks {', '.join(missing)}; BERT needs {', '.join(SPECIAL_TOKENS)}, each on a line "
-            f"of its own. Found {len(lines)} lines, the first is {lines[0][:40]!r}. Use the checkpoint's own "
-            "vocab.txt, or put the missing ones in place of unused pieces."
+            f"of its own. Found {counted(len(lines), 'line')}, the first is {lines[0][:40]!r}. Use the checkpoint's "
+            "own vocab.txt, or put the missing ones in place of unused pieces."
         )
     return vocab
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from bert_tf2.configs.fields import FILES, check, check_has_effect, setting
 from bert_tf2.configs.text_input import TextInput
 from bert_tf2.configs.tokenizer import PLAIN, TextTokenizerConfig, TokenizerOptions
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io import atomic, file_system, files, text_shards
 from bert_tf2.io.progress import Progress, duration
 from bert_tf2.tokenization import vocab_training
@@ -204,12 +204,13 @@ def _extend(config: VocabularyConfig, old_file: str) -> None:
     for addition in additions[:_ADDITIONS_SHOWN]:
         cut = " ".join(addition.pieces)
         logger.info(
-            "  %s (%s times), before: %s, now: id %d", addition.word, f"{addition.count:,}", cut, addition.index
+            "  %s (%s), before: %s, now: id %d",
+            *(addition.word, counted(addition.count, "time"), cut, addition.index),
         )
     left = sum(piece.startswith("[unused") for piece in new)
     logger.info(
-        "Wrote %s: %s words in slots of %s, all other ids unchanged, %s slots left",
-        *(config.output_file, f"{len(additions):,}", old_file, f"{left:,}"),
+        "Wrote %s: %s in slots of %s, all other ids unchanged, %s left",
+        *(config.output_file, counted(len(additions), "word"), old_file, counted(left, "slot")),
     )
     for what, pieces in (("before", old), ("after", new)):
         logger.info("On this text, %s: %s", what, vocab_training.measure(words, WordpieceTokenizer(pieces).tokenize))
@@ -221,8 +222,8 @@ def _with_tokens(lines: list[str], vocab: Mapping[str, int], tokens: Iterable[st
     slots = [index for index, line in enumerate(lines) if vocab_training.UNUSED.fullmatch(line)]
     if len(lacking) > len(slots):
         raise InputError(
-            f"--never_split has {len(lacking):,} tokens that the vocabulary of --extend lacks, but it has only "
-            f"{len(slots):,} [unusedN] slots; give fewer tokens."
+            f"--never_split has {counted(len(lacking), 'token')} that the vocabulary of --extend lacks, but it has "
+            f"only {counted(len(slots), '[unusedN] slot')}; give fewer tokens."
         )
     filled = list(lines)
     for index, token in zip(slots, lacking, strict=False):
@@ -272,8 +273,8 @@ def _count(config: VocabularyConfig, split: Callable[[str], Iterable[str]]) -> M
     if not words:
         raise InputError(f"--input_file: no words in {', '.join(paths)}; give plain UTF-8 text.")
     logger.info(
-        "Counted %s words, %s of them distinct, in %s",
-        *(f"{words.total():,}", f"{len(words):,}", duration(time.monotonic() - started)),
+        "Counted %s, %s of them distinct, in %s",
+        *(counted(words.total(), "word"), f"{len(words):,}", duration(time.monotonic() - started)),
     )
     return words
 
@@ -295,8 +296,8 @@ class _Stopwatch:
 def _report_size(size: int, vocab_size: int) -> None:
     if size < vocab_size:
         logger.warning(
-            "Only %s pieces could be learned from the text, fewer than --vocab_size=%s.",
-            *(f"{size:,}", f"{vocab_size:,}"),
+            "Only %s could be learned from the text, fewer than --vocab_size=%s.",
+            *(counted(size, "piece"), f"{vocab_size:,}"),
         )
     logger.info('For a model with this vocabulary, set "vocab_size": %d in its bert_config.json', size)
 

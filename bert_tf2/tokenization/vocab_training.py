@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.tokenization.wordpiece import BasicTokenizer, WordpieceTokenizer
 
 LONGEST_WORD = 200  # longer words are [UNK] to WordPiece
@@ -166,9 +166,9 @@ def learn_wordpiece(
     if slots < 0:
         raise InputError(
             f"--vocab_size={vocab_size:,} is too small: {len(beginning):,} special tokens and unused slots "
-            f"(--num_unused={num_unused}) and {len(characters):,} pieces for the {len(alphabet):,} characters of the "
-            f"text need {vocab_size - slots:,} and leave nothing for words. Raise --vocab_size, or keep fewer "
-            "characters with --limit_alphabet."
+            f"(--num_unused={num_unused}) and {counted(len(characters), 'piece')} for the "
+            f"{counted(len(alphabet), 'character')} of the text need {vocab_size - slots:,} and leave nothing for "
+            "words. Raise --vocab_size, or keep fewer characters with --limit_alphabet."
         )
     known = frozenset(alphabet)
     teaching = [
@@ -288,8 +288,8 @@ def extend(
             worth[word] = count * (len(word) if pieces[word] == ["[UNK]"] else len(pieces[word]) - 1)
     if not worth:
         raise InputError(
-            f"--extend: each word that occurs at least {min_count} times (--min_count) is already a single piece; "
-            "there is nothing to add. Lower --min_count, or give more text of the new domain."
+            f"--extend: each word that occurs at least {counted(min_count, 'time')} (--min_count) is already a single "
+            "piece; there is nothing to add. Lower --min_count, or give more text of the new domain."
         )
     additions = []
     extended = list(lines)
@@ -391,9 +391,8 @@ def learn_sentencepiece(
     for char in _RESERVED:
         counts.pop(char, None)
     if not counts:
-        raise InputError(
-            f"No word of the input occurs at least {min_count} times (--min_count); lower it, or give more text."
-        )
+        times = counted(min_count, "time")
+        raise InputError(f"No word of the input occurs at least {times} (--min_count); lower it, or give more text.")
     alphabet = choose_alphabet(counts, limit_alphabet)
     teaching = _of_alphabet(normalized, alphabet)
     beginning = head(num_unused)
@@ -401,8 +400,8 @@ def learn_sentencepiece(
     if needed > vocab_size:
         raise InputError(
             f"--vocab_size={vocab_size:,} is too small: {len(beginning):,} special tokens and unused slots "
-            f"(--num_unused={num_unused}), ▁ and the {len(alphabet):,} characters of the text need {needed:,}. Raise "
-            "--vocab_size, or keep fewer characters with --limit_alphabet."
+            f"(--num_unused={num_unused}), ▁ and the {counted(len(alphabet), 'character')} of the text need "
+            f"{needed:,}. Raise --vocab_size, or keep fewer characters with --limit_alphabet."
         )
     model = _train(
         (f"{word}\t{teaching[word]}" for word in ranked(teaching)),

@@ -18,7 +18,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 from bert_tf2.configs.tokenizer import TokenizerOptions, unique
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.tokenization.vocab_file import SPECIAL_TOKENS as SPECIAL_TOKENS
 from bert_tf2.tokenization.vocab_file import UNKNOWN as UNKNOWN
 from bert_tf2.tokenization.vocab_file import check_in_vocab, with_added
@@ -128,8 +128,8 @@ def convert_by_vocab(vocab: Mapping[_Key, _Value], items: Iterable[_Key]) -> lis
         if item not in vocab:
             what = "token" if isinstance(item, str) else "id"
             raise InputError(
-                f"The {what} {item!r} is not in the vocabulary of {len(vocab)} pieces; use the vocabulary file that "
-                f"the {what}s were created with."
+                f"The {what} {item!r} is not in the vocabulary of {counted(len(vocab), 'piece')}; use the vocabulary "
+                f"file that the {what}s were created with."
             )
         output.append(vocab[item])
     return output

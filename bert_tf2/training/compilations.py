@@ -10,6 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from bert_tf2.errors import counted
 from bert_tf2.io.progress import duration
 from bert_tf2.modeling import fused_ops, unpadded
 
@@ -81,7 +82,8 @@ class Compilations:
 
 def _shown(shapes: list[Shape]) -> str:
     return "; ".join(
-        f"{rows} rows of {columns} positions" + (f", up to {tokens:,} tokens" if tokens else "")
+        f"{counted(rows, 'row')} of {counted(columns, 'position')}"
+        + (f", up to {counted(tokens, 'token')}" if tokens else "")
         for rows, columns, tokens in shapes
     )
 

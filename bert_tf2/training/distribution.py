@@ -9,7 +9,7 @@ import socket
 import tensorflow as tf
 
 from bert_tf2.configs.training import DistributionConfig
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io import json_files
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def make_strategy(config: DistributionConfig) -> tf.distribute.Strategy:
     gpus = tf.config.list_logical_devices("GPU")
     if config.distribution_strategy == "mirrored" or (config.distribution_strategy == "auto" and len(gpus) > 1):
         devices = gpus or tf.config.list_logical_devices("CPU")
-        logger.info("Training on %d devices of this machine (MirroredStrategy).", len(devices))
+        logger.info("Training on %s of this machine (MirroredStrategy).", counted(len(devices), "device"))
         return tf.distribute.MirroredStrategy([device.name for device in devices])
     return tf.distribute.get_strategy()
 
@@ -163,7 +163,7 @@ def _tpu(config: DistributionConfig) -> tf.distribute.Strategy:
     strategy = tf.distribute.TPUStrategy(resolver)
     if strategy.num_replicas_in_sync != config.num_tpu_cores:
         raise InputError(
-            f"The TPU has {strategy.num_replicas_in_sync} cores but --num_tpu_cores is {config.num_tpu_cores}; "
-            f"give --num_tpu_cores={strategy.num_replicas_in_sync}."
+            f"The TPU has {counted(strategy.num_replicas_in_sync, 'core')} but --num_tpu_cores is "
+            f"{config.num_tpu_cores}; give --num_tpu_cores={strategy.num_replicas_in_sync}."
         )
     return strategy

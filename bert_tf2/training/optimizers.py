@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from bert_tf2 import checkpoints
 from bert_tf2.configs.training import OptimizerConfig
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 
 EXCLUDED_FROM_WEIGHT_DECAY = ("LayerNorm", "layer_norm", "bias")
 
@@ -27,7 +27,9 @@ def trained_names(names: Sequence[str], config: OptimizerConfig) -> list[str]:
     """
     layers = _number_of_layers(names)
     if config.num_frozen_layers > layers:
-        raise InputError(f"--num_frozen_layers={config.num_frozen_layers}, but the model has {layers} layers.")
+        raise InputError(
+            f"--num_frozen_layers={config.num_frozen_layers}, but the model has {counted(layers, 'layer')}."
+        )
     frozen = [f"bert/encoder/layer_{index}/" for index in range(config.num_frozen_layers)]
     if config.num_frozen_layers or config.freeze_embeddings:
         frozen.append("bert/embeddings/")

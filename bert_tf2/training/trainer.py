@@ -13,7 +13,7 @@ import tensorflow as tf
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import listing
 from bert_tf2.configs.training import LoopConfig, OptimizerConfig, PrecisionConfig, TrainingConfig
-from bert_tf2.errors import Diverged, InputError, Stopped
+from bert_tf2.errors import Diverged, InputError, Stopped, counted, inflected
 from bert_tf2.input_pipeline.record_batches import INPUT_POSITION, Share, distribute
 from bert_tf2.io.progress import Progress, duration
 from bert_tf2.io.signals import StopRequest, stop_request
@@ -134,8 +134,9 @@ class Trainer:
         pieces = strategy.num_replicas_in_sync * config.gradient_accumulation_steps
         if config.batch_size % pieces:
             raise InputError(
-                f"--train_batch_size={config.batch_size} does not divide by {pieces} ({strategy.num_replicas_in_sync} "
-                f"devices, gradient_accumulation_steps {config.gradient_accumulation_steps}); give a multiple of it."
+                f"--train_batch_size={config.batch_size} does not divide by {pieces} "
+                f"({counted(strategy.num_replicas_in_sync, 'device')}, gradient_accumulation_steps "
+                f"{config.gradient_accumulation_steps}); give a multiple of it."
             )
         precision = precision or PrecisionConfig("float32", "off")
         options: dict[str, Any] = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
@@ -278,7 +279,7 @@ class Trainer:
             return
         seconds, taken = time.monotonic() - start, self.global_step - first
         rate = taken * config.batch_size / seconds
-        logger.info("Trained %d steps in %s, %.4g examples/s.", taken, duration(seconds), rate)
+        logger.info("Trained %s in %s, %.4g examples/s.", counted(taken, "step"), duration(seconds), rate)
         skipped = int(self.step.skipped_steps.numpy())
         if skipped:
             logger.warning("Skipped steps: %d, whose loss or gradients were not finite.", skipped)
@@ -373,11 +374,12 @@ class Trainer:
 
     def _not_finite(self, step: int, values: Mapping[str, float]) -> str:
         last, most = checkpoints.latest(self.config.output_dir), self.config.max_skipped_steps
+        were_like_this = inflected(most, "step was like this and was", "consecutive steps were like this and were")
+        skipped = f"--max_skipped_steps={most} {were_like_this} skipped"
         return (
             f"Step {step}: loss {values['loss']:g}, gradient norm {values['gradient_norm']:g} at learning rate "
-            f"{values['learning_rate']:g}; --max_skipped_steps={most} consecutive steps were like this and were "
-            f"skipped, and training stopped. The last good checkpoint is {last}. Lower --learning_rate or raise "
-            "--num_warmup_steps, and start again."
+            f"{values['learning_rate']:g}; {skipped}, and training stopped. The last good checkpoint is {last}. Lower "
+            "--learning_rate or raise --num_warmup_steps, and start again."
         )
 
     def _stopped(self, step: int, stop: StopRequest) -> str:
@@ -395,8 +397,9 @@ class Trainer:
         if more_parts:
             advice = f"--gradient_accumulation_steps={more_parts} needs less and gives the same results. So do"
         return (
-            f"Out of memory with {rows // parts} examples at once on a device ({_first_line(error, 'OOM')}). "
-            f"{advice} --recompute, or with other results --precision=bfloat16 and a smaller --max_seq_length."
+            f"Out of memory with {counted(rows // parts, 'example')} at once on a device "
+            f"({_first_line(error, 'OOM')}). {advice} --recompute, or with other results --precision=bfloat16 and a "
+            "smaller --max_seq_length."
         )
 
 

@@ -111,7 +111,7 @@ def test_load_reports_missing_and_unused_heads(tmp_path, encoder):
     assert report.unused == ("bert/a/adam_m", "cls/head", "cls/other")
     assert "newly initialized (1): cls/new" in str(report)
     assert "unused (2): cls/head, cls/other" in str(report)
-    assert "1 values of the optimizer" in str(report)
+    assert "1 value of the optimizer" in str(report)
     np.testing.assert_array_equal(model["bert/a"], [1, 2])
     np.testing.assert_array_equal(model["cls/new"], [9])
 
@@ -319,7 +319,7 @@ def test_optional_values_may_be_missing(tmp_path, encoder):
 def test_moving_averages_are_loaded_over_the_weights(tmp_path, encoder):
     averages = {"bert/a/ExponentialMovingAverage": tf.Variable([8.0, 9.0])}
     prefix = google.save(str(tmp_path), 1, {**encoder, **averages})
-    assert "1 values of the optimizer" in str(google.load(encoder, prefix))
+    assert "1 value of the optimizer" in str(google.load(encoder, prefix))
     assert google.load_averages(encoder, prefix) == 1
     np.testing.assert_array_equal(encoder["bert/a"], [8, 9])
     np.testing.assert_array_equal(encoder["bert/b"], [[3]])

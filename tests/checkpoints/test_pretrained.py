@@ -348,7 +348,7 @@ def test_the_first_layers(tmp_path, model, output_format):
     assert report.missing == report.mismatched == ()
     assert len(report.above) == 16
     assert all(name.startswith("bert/encoder/layer_1/") for name in report.above)
-    assert "Not needed: 16 variables of the layers above the first 1." in str(report)
+    assert "Not needed: 16 variables of the layers above the first layer." in str(report)
     assert "In the checkpoint but unused" not in str(report)
     whole = variables_of(model)
     pretrained.load(whole, str(folder))
@@ -382,7 +382,7 @@ def test_the_first_layers_in_a_directory_of_a_training(tmp_path, model):
     checkpoints.save(str(out), 1, variables_of(BertModel(found.bert_config)))
     for flag in (None, 1):  # which needs not be given again
         assert pretrained.find(str(start), str(out), num_hidden_layers=flag).bert_config == found.bert_config
-    with pytest.raises(InputError, match=r"--num_hidden_layers=2, but .*out/bert_config\.json has 1 layers"):
+    with pytest.raises(InputError, match=r"--num_hidden_layers=2, but .*out/bert_config\.json has 1 layer;"):
         pretrained.find(str(start), str(out), num_hidden_layers=2)
     (out / "bert_config.json").write_text(model.config.to_json_string())
     checkpoints.save(str(out), 2, variables_of(model))

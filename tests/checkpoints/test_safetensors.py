@@ -96,7 +96,7 @@ def test_half_precision_becomes_float32_exactly(tmp_path):
 def test_what_is_no_safetensors_file(tmp_path, content):
     path = tmp_path / "x.safetensors"
     path.write_bytes(content)
-    message = r"x\.safetensors is not a safetensors file, or is corrupt or truncated \([\d,]+ bytes; .*\); download"
+    message = r"x\.safetensors is not a safetensors file, or is corrupt or truncated \([\d,]+ bytes?; .*\); download"
     with pytest.raises(InputError, match=message):
         open_safetensors(path)
 

@@ -278,7 +278,7 @@ def test_input_that_is_not_utf8(tmp_path: Path, vocab: str) -> None:
         ("a b\nc d\n\n" + "e " * 1200 + "\nf\n", "Lines with more than 1,000 tokens: 1."),
         ("a b\nc d\n\nx y\nf\n", "28.6 % of the tokens are [UNK]"),
         ("a b\n\nc d\n\ne f\n", "Every document is a single line"),
-        ("a b\nc d\n\n" + "e " * 40 + "\nf\n", "1 of 4 lines have more than the 29 tokens"),
+        ("a b\nc d\n\n" + "e " * 40 + "\nf\n", "Lines with more than the 29 tokens that fit into an instance: 1 of 4;"),
         (TEXT, None),
     ],
 )

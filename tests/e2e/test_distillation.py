@@ -72,7 +72,7 @@ def test_a_student_of_a_teacher(inputs: Path, tmp_path: Path, scripts: Scripts) 
     folder = tmp_path / "student"
     done = scripts.run("run_classifier.py", arguments(inputs, **flags(inputs, folder, num_train_epochs=1.0)))
     assert done.returncode == 0, done.stderr
-    assert "Training: 80 examples, 1 epochs, 5 steps of 16" in done.stderr
+    assert "Training: 80 examples, 1 epoch, 5 steps of 16" in done.stderr
     assert "Computed the teacher's logits for 48 rows of" in done.stderr
     right = (logits(inputs / "teacher", [text for text, _ in DEV]).argmax(axis=1) == 0) == [
         label == "good" for _, label in DEV

@@ -177,7 +177,7 @@ def test_comments_and_plain_sentences(made: Path, trained: Path, tmp_path: Path,
     asked = {"output_dir": str(trained), "predict_file": str(path), "do_predict": True}
     path.write_text("# id 1 domain=en\nJim _\nHenson _\n\n# id 2 domain=en\nw1 _\n")
     run(made, **asked)
-    assert "2 comment lines, which are not words; line 1 is the first: # id 1 domain=en" in caplog.text
+    assert "2 comment lines, not read as words; line 1 is the first: # id 1 domain=en" in caplog.text
     lines = (trained / "predictions.txt").read_text().splitlines()
     assert [line for line in lines if line.startswith("#")] == ["# id 1 domain=en", "# id 2 domain=en"]
     assert [line["words"] for line in lines_of(trained / "predictions.jsonl")] == [["Jim", "Henson"], ["w1"]]

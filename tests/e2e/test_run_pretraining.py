@@ -339,7 +339,7 @@ def test_damaged_records_can_be_left_out(made, tmp_path, caplog):
     content[len(content) // 2] ^= 1
     harmed = tmp_path / "harmed.tfrecord"
     harmed.write_bytes(content)
-    with pytest.raises(InputError, match=r"1 corrupt records in .*, more than --skip_bad_records=0|harmed"):
+    with pytest.raises(InputError, match=r"1 corrupt record in .*, more than --skip_bad_records=0|harmed"):
         run(made, tmp_path / "out", do_train=True, input_file=str(harmed))
     run(made, tmp_path / "out", do_train=True, input_file=str(harmed), skip_bad_records=1)
     assert f"Skipping corrupt records (1): {harmed}." in caplog.text

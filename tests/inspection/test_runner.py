@@ -73,7 +73,7 @@ def test_a_file(model, capsys, tmp_path, caplog, monkeypatch):
     assert rows == [json.loads(line) for line in (tmp_path / "out/inspection.jsonl").read_text().splitlines()]
     with np.load(tmp_path / "out/attention.npz") as arrays:
         assert [name for name in arrays if name.startswith("attention")] == ["attention_1"]
-    assert "attention of the first 1 of 3 texts." in caplog.messages[-1]
+    assert "attention of the first of 3 texts." in caplog.messages[-1]
 
 
 def test_a_page_of_the_first_pieces(model, capsys, tmp_path, caplog, monkeypatch):

@@ -49,6 +49,15 @@ def test_lines_now_and_then_where_there_is_no_terminal(caplog, monkeypatch):
     assert caplog.messages == ["Reading: 20 lines, 0.5 lines/s"]
 
 
+def test_units_agree_with_their_number():
+    one = Progress("Evaluating", 1, unit="batch")
+    one.update()
+    assert one.line().startswith("Evaluating: 1 of 1 batch (100 %)")
+    line = Progress("Reading", unit="line")
+    line.update()
+    assert line.bar(79).startswith("Reading  1 line ")
+
+
 def test_preparation_is_not_part_of_the_rate(monkeypatch):
     """The bar says what is waited for; the first update and the time before it say nothing about what is left."""
     now = 100.0

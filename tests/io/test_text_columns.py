@@ -154,7 +154,7 @@ def test_tables_are_plain_text_without_a_column(tmp_path: Path) -> None:
             "line 32 has 3 columns, but the first row has 2; .* in quotes",
         ),
         ("a.csv", "text,b\n" + '"x\ny",1\n' * 30 + '"x"y,2\n', "a.csv, row from line 62: invalid CSV"),
-        ("a.tsv", "text\tb\n" + "x\t1\n" * 30 + "x\n", "a.tsv, line 32 has 1 columns, but the first row has 2; .*tab"),
+        ("a.tsv", "text\tb\n" + "x\t1\n" * 30 + "x\n", "a.tsv, line 32 has 1 column, but the first row has 2; .*tab"),
         ("a.csv", "", "a.csv is empty; expected a table"),
         (
             "a.csv",

@@ -88,6 +88,12 @@ def test_parameter_counts(sizes, parameters, monkeypatch):
     assert f"{parameters:,}" in summary.summary(config, model.named_variables())
 
 
+def test_the_summary_of_one_layer() -> None:
+    config = BertConfig(vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+    title = summary.summary(config, BertModel(config).named_variables()).splitlines()[0]
+    assert title.startswith("BERT: 1 layer, hidden 4, 1 head of 4, feed-forward 8 (gelu), 512 positions")
+
+
 def test_named_variables_are_all_variables():
     model = BertModel(BertConfig(**TINY_CONFIG))
     assert {id(v) for v in model.named_variables().values()} == {id(v) for v in model.variables}

@@ -210,7 +210,7 @@ def test_mistakes(folder: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=sentence):
             config(folder, f"{tmp_path}/a", **changes)
     (tmp_path / "text").write_text("w1 w2\nw3\n")
-    with pytest.raises(InputError, match=r"--eval_fraction=0\.2 would hold out 0 of 1 documents; give another"):
+    with pytest.raises(InputError, match=r"--eval_fraction=0\.2 would hold out 0 of 1 document; give another"):
         create_pretraining_data(config(folder, f"{tmp_path}/out/a", input_file=f"{tmp_path}/text"))
     assert not list((tmp_path / "out").iterdir())
     with locks.held(tmp_path / ".e.lock", "", ""), pytest.raises(InputError, match=r"writes .*/e; wait for it"):

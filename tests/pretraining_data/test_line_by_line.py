@@ -107,7 +107,7 @@ def test_records_of_a_text(
     assert "next_sentence_labels" not in found[0]
     too_long = sum(len(line) > 22 for line in lines)
     assert 0 < summary.truncated_sentences == too_long
-    assert (f"{too_long} of {len(lines)} lines have more than the 22 tokens" in caplog.text) == (
+    assert (f"22 tokens that fit into --max_seq_length=24: {too_long} of {len(lines)};" in caplog.text) == (
         long_lines == "truncate"
     )
     assert json.loads((tmp_path / "a.summary.json").read_text())["truncated_sentences"] == too_long

@@ -43,7 +43,7 @@ def test_records_of_another_task(tmp_path: Path) -> None:
     floats = write(tmp_path / "floats", [Schema("other", (Feature("a", (1,), "float"),)).encode({"a": [1.0]})])
     with pytest.raises(InputError, match=r"a has values of type float, expected int;"):
         reader.check_lengths([floats], Schema("some", (Feature("a", (1,)),)))
-    with pytest.raises(InputError, match=r"a has 1 values a record, expected 2;"):
+    with pytest.raises(InputError, match=r"a has 1 value a record, expected 2;"):
         reader.check_lengths([floats], Schema("some", (Feature("a", (2,), "float"),)))
     nothing = write(tmp_path / "nothing", [b""])
     with pytest.raises(InputError, match=r"it lacks input_ids, .* and has nothing;"):

@@ -137,6 +137,14 @@ def test_long_tables_and_texts_are_shown_in_part() -> None:
     assert "… 998,800 more characters" in html
 
 
+def test_a_single_thing_that_is_not_shown_is_singular() -> None:
+    examples = [Example("a", "y" * 1201, [])] * (page.MOST_EXAMPLES + 1)
+    html = rendered(Table(["a"], [["x"]] * (page.MOST_ROWS + 1)), Examples(examples))
+    assert "1 more row is not shown." in html
+    assert "1 more is not shown." in html
+    assert "… 1 more character<" in html
+
+
 def test_marks() -> None:
     text = "Peter Blackburn ran to Rome."
     marks = [Mark(0, 15, "PER", "right"), Mark(23, 27, "LOC", "missed"), Mark(20, 27, "ORG", "wrong")]

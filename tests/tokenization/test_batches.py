@@ -74,7 +74,7 @@ def test_a_subclass_decides_how_batches_are_tokenized() -> None:
     ("arguments", "options", "message"),
     [
         ((["a", float("nan")],), {}, "texts[1] is nan of type float; expected str."),
-        ((["a"], ["b", "c"]), {}, "There are 1 texts and 2 pairs"),
+        ((["a"], ["b", "c"]), {}, "The numbers of texts (1) and pairs (2) differ; there must be as many of both."),
         ((["a"],), {"max_length": 2}, "max_length=2; a token of each text and the special tokens need at least 3."),
         ((["a"], ["b"]), {"max_length": 4}, "need at least 5."),
         ((["a"],), {"pad_to_max_length": True}, "needs max_length"),

@@ -88,7 +88,7 @@ def test_tokens_and_ids(models: dict[str, str]):
         "▁the",
     ]
     assert tokenizer.inv_vocab[tokens_id] == "▁the"
-    with pytest.raises(InputError, match="'nothing' is not in the vocabulary of 1000 pieces"):
+    with pytest.raises(InputError, match="'nothing' is not in the vocabulary of 1,000 pieces"):
         tokenizer.convert_tokens_to_ids(["nothing"])
 
 

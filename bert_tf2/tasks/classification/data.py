@@ -392,10 +392,11 @@ def _say_header(path: str, description: TaskDescription) -> None:
 def _log(examples: Examples, kind: ProblemType, labels: Sequence[str], told: bool) -> None:
     if told:
         _say_numbers(examples.path, kind, labels)
+    listed = f"{', '.join(labels[:10])}{', ...' if len(labels) > 10 else ''}"
     logger.info(
         "%s: %s, %s%s%s.",
         *(examples.path, counted(len(examples), "row"), kind, ", judging by the labels" if told else ""),
-        f", {len(labels)} labels: {', '.join(labels[:10])}{', ...' if len(labels) > 10 else ''}" if labels else "",
+        f", {counted(len(labels), 'label')}: {listed}" if labels else "",
     )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import records
 from bert_tf2.configs.long_texts import TRUNCATE_TAIL, WINDOWS
-from bert_tf2.errors import InputError, counted, share
+from bert_tf2.errors import InputError, counted, inflected, share
 from bert_tf2.io import spilled
 from bert_tf2.io.progress import Progress
 from bert_tf2.io.sparse_rows import SparseRows
@@ -147,24 +147,26 @@ class Features:
 
     def truncation(self) -> str:
         """How much was truncated, as a sentence."""
-        limit = f"max_seq_length={self.max_seq_length}"
+        limit, longest = f"max_seq_length={self.max_seq_length}", counted(self.longest, "token")
         if self.window_splits is not None:
             return self._division(limit, np.diff(self.window_splits))
         if not self.cut and len(self) == 1:
-            return f"The text fits into {limit}; it has {self.longest:,} tokens."
+            return f"The text fits into {limit}; it has {longest}."
         if not self.cut:
-            return f"All {len(self):,} rows fit into {limit}; the longest has {self.longest:,} tokens."
-        cut = share(self.cut, len(self), "rows")
-        return f"{cut} were truncated to {limit}; the longest had {self.longest:,} tokens."
+            return f"All {len(self):,} rows fit into {limit}; the longest has {longest}."
+        cut, were = share(self.cut, len(self), "row"), inflected(self.cut, "was", "were")
+        return f"{cut} {were} truncated to {limit}; the longest had {longest}."
 
     def _division(self, limit: str, counts: NDArray[np.int64]) -> str:
         divided = int(np.count_nonzero(counts > 1))
         text = (
-            f"{share(divided, len(counts), 'rows')} did not fit into {limit} and were split into "
-            f"{len(self):,} windows in total. The longest row has {self.longest:,} tokens."
+            f"{share(divided, len(counts), 'row')} did not fit into {limit} and {inflected(divided, 'was', 'were')} "
+            f"split into {counted(len(self), 'window')} in total. The longest row has "
+            f"{counted(self.longest, 'token')}."
         )
         if self.cut:
-            text += f" Of {self.cut:,} rows the second text was truncated, to leave half of each window to the first."
+            cut = counted(self.cut, "row")
+            text += f" Of {cut} the second text was truncated, to leave half of each window to the first."
         return text
 
 

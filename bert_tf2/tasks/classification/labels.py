@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bert_tf2.checkpoints.task_metadata import check_labels
 from bert_tf2.configs.choices import ProblemType
-from bert_tf2.errors import MOST_NAMED, InputError, some
+from bert_tf2.errors import MOST_NAMED, InputError, inflected, some
 from bert_tf2.io.sparse_rows import SparseRows
 from bert_tf2.tasks.classification.examples import Examples, RawLabel
 
@@ -84,8 +84,8 @@ def infer_labels(examples: Examples, problem_type: ProblemType, separator: str =
     found = {label for row in _split(examples, problem_type, separator) for label in row}
     if problem_type == "single_label" and len(found) < 2:
         raise InputError(
-            f"{examples.path}: all {len(examples):,} rows have the label {next(iter(found))!r}; expected at least "
-            "two different ones. Is --label_column right?"
+            f"{examples.path}: {inflected(len(examples), 'the only row has', f'all {len(examples):,} rows have')} the "
+            f"label {next(iter(found))!r}; expected at least two different ones. Is --label_column right?"
         )
     if not found:
         raise InputError(f"{examples.path}: no row has a label. Is --label_column right?")

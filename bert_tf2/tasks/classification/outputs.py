@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import metrics
 from bert_tf2.configs.choices import ProblemType
+from bert_tf2.errors import counted
 from bert_tf2.io import atomic, files, run_files
 from bert_tf2.io.json_floats import as_printed
 from bert_tf2.io.spilled import row_ranges
@@ -72,7 +73,7 @@ def write_predictions(
       ValueError: there is not one row of probabilities for each example.
     """
     if probabilities.shape != (len(examples), description.outputs):
-        raise ValueError(f"{probabilities.shape} are not probabilities of {len(examples)} rows.")
+        raise ValueError(f"{probabilities.shape} are not probabilities of {counted(len(examples), 'row')}.")
     names = (run_files.TEST_RESULTS, run_files.PREDICTION_LINES, run_files.PREDICTION_TABLE)
     paths = [os.path.join(folder, name) for name in names]
     write_test_results(paths[0], probabilities)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bert_tf2.errors import counted, inflected
 from bert_tf2.io import run_files
 from bert_tf2.reports import pictures
 from bert_tf2.reports.groups import LengthGroups
@@ -45,9 +46,11 @@ def worst(evaluated: Evaluated) -> Iterator[Block]:
     if not rows:
         yield Text("No row is wrong.")
         return
-    which = f"The {len(rows)} rows with the largest loss are shown, worst first"
+    several = f"The {len(rows)} rows with the largest loss are shown, worst first"
+    which = inflected(len(rows), "The row with the largest loss is shown", several)
     if evaluated.description.problem_type != "regression":
-        which = f"{len(wrong):,} of {len(losses):,} rows are wrong. {which}"
+        are_wrong = f"{inflected(len(wrong), 'is', 'are')} wrong"
+        which = f"{len(wrong):,} of {counted(len(losses), 'row')} {are_wrong}. {which}"
     yield Text(f"{which}; all rows are in {run_files.EVAL_PREDICTION_TABLE}.")
     yield Examples([_card(evaluated, row) for row in rows])
 
@@ -126,7 +129,7 @@ def lengths(evaluated: Evaluated) -> Section:
     figures = [
         ("tokens on average", f"{whole.mean():.1f}", ""),
         ("longest row", f"{int(whole.max()):,}", f"max_seq_length is {limit:,}"),
-        (_fate(features), shown_as_percent(long / len(whole)), f"{long:,} of {len(whole):,} rows"),
+        (_fate(features), shown_as_percent(long / len(whole)), f"{long:,} of {counted(len(whole), 'row')}"),
     ]
     is_near = 2 * int(whole.max()) > limit  # else the limit would leave little room for the rows
     svg = pictures.histogram(whole, "tokens", "rows", limit if is_near else None, f"max_seq_length {limit:,}")

@@ -14,7 +14,7 @@ from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import by_name, model_source, pretrained
 from bert_tf2.checkpoints.model_source import Source
 from bert_tf2.checkpoints.pretrained import Pretrained
-from bert_tf2.errors import MOST_NAMED, InputError, some
+from bert_tf2.errors import MOST_NAMED, InputError, counted, some
 from bert_tf2.io import file_system
 from bert_tf2.modeling.classifier import ClassificationModel
 from bert_tf2.modeling.task_model import Task
@@ -142,9 +142,9 @@ def _order(path: str, teacher: TaskDescription, student: TaskDescription, has_na
     if labels.keys() != set(student.labels):
         if not has_names and len(labels) == len(student.labels):
             logger.warning(
-                "%s has no names for its %d labels; this order is assumed: %s. If it is wrong, name them in its "
+                "%s has no names for its %s; this order is assumed: %s. If it is wrong, name them in its "
                 "config.json (id2label).",
-                *(path, len(labels), some(student.labels, MOST_NAMED)),
+                *(path, counted(len(labels), "label"), some(student.labels, MOST_NAMED)),
             )
             return tuple(range(len(labels)))
         raise InputError(

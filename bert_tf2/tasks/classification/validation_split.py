@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted, inflected
 from bert_tf2.io import atomic, file_system, json_files, run_files
 from bert_tf2.tasks.classification.examples import Examples
 
@@ -60,12 +60,12 @@ class ValidationSplit:
         found = np.sort(np.concatenate(held_out))
         if not len(found):
             raise InputError(
-                f"--validation_split={fraction:g} holds out none of the {len(examples):,} rows of {examples.path}, of "
-                "which one of each label is kept for training; give a larger fraction, or --dev_file."
+                f"--validation_split={fraction:g} holds out none of the rows of {examples.path} ({len(examples):,} in "
+                "all), of which one of each label is kept for training; give a larger fraction, or --dev_file."
             )
         logger.info(
-            "%s: %s of %s rows are held out for evaluation%s.",
-            *(examples.path, f"{len(found):,}", f"{len(examples):,}"),
+            "%s: %s of %s %s held out for evaluation%s.",
+            *(examples.path, f"{len(found):,}", counted(len(examples), "row"), inflected(len(found), "is", "are")),
             ", about the same fraction of each label" if classes is not None else "",
         )
         return cls(file_system.absolute(examples.path), fraction, len(examples), tuple(found.tolist()))
@@ -78,8 +78,8 @@ class ValidationSplit:
         """
         if len(examples) != self.rows:
             raise InputError(
-                f"{examples.path} has {len(examples):,} rows, but had {self.rows:,} when --validation_split split it; "
-                "restore the file, or give --overwrite_output_dir to start over."
+                f"{examples.path} has {counted(len(examples), 'row')}, but had {self.rows:,} when --validation_split "
+                "split it; restore the file, or give --overwrite_output_dir to start over."
             )
         held_out = np.array(self.held_out, np.int64)
         return examples.take(np.delete(np.arange(self.rows), held_out)), examples.take(held_out)

@@ -20,7 +20,7 @@ from bert_tf2.checkpoints import pretrained
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.long_texts import WINDOWS
 from bert_tf2.configs.training import PrecisionConfig
-from bert_tf2.errors import InputError, counted, share
+from bert_tf2.errors import InputError, counted, inflected, share
 from bert_tf2.io import atomic, file_system, text_lines
 from bert_tf2.io.progress import Progress
 from bert_tf2.io.resumable_output import UnfinishedOutput, unfinished_folder
@@ -145,7 +145,8 @@ def _about_vectors(config: FeatureConfig, size: int) -> str:
     pooled = {MEAN: ", the mean over its tokens", MAX: ", the maximum over its tokens", CLS: ", at its first token"}
     unit = ("token" if config.unit == PIECE else "word") if config.of_tokens else "line"
     normalized = ", divided by its length" if config.normalize else ""
-    return f"A vector of {size:,} numbers for each {unit}: {source}{pooled.get(config.pooling, '')}{normalized}."
+    numbers = counted(size, "number")
+    return f"A vector of {numbers} for each {unit}: {source}{pooled.get(config.pooling, '')}{normalized}."
 
 
 def _joined(layers: Sequence[int]) -> str:
@@ -173,13 +174,15 @@ class _LongLines:
 
     def sentence(self, config: FeatureConfig) -> str:
         """That, for the log."""
-        limit = f"max_seq_length={config.max_seq_length}"
+        limit, longest = f"max_seq_length={config.max_seq_length}", counted(self.longest, "token")
+        if not self.long and self.lines == 1:
+            return f"The line fits into {limit}; it has {longest}."
         if not self.long:
-            return f"All {self.lines:,} lines fit into {limit}; the longest has {self.longest:,} tokens."
-        long = share(self.long, self.lines, "lines")
+            return f"All {self.lines:,} lines fit into {limit}; the longest has {longest}."
+        long, were = share(self.long, self.lines, "line"), inflected(self.long, "was", "were")
         if config.long_text != WINDOWS:
-            return f"{long} were truncated to {limit} ({config.long_text}); the longest had {self.longest:,} tokens."
-        text = f"{long} did not fit into {limit} and were split; the longest has {self.longest:,} tokens."
+            return f"{long} {were} truncated to {limit} ({config.long_text}); the longest had {longest}."
+        text = f"{long} did not fit into {limit} and {were} split; the longest has {longest}."
         if self.truncated:
             text += f" Of {self.truncated:,} the second text was truncated, to leave half of each window to the first."
         return text

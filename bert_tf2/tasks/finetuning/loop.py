@@ -17,7 +17,7 @@ from bert_tf2 import checkpoints, training
 from bert_tf2.checkpoints import model_source
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.training import PrecisionConfig, TrainingConfig
-from bert_tf2.errors import InputError, some
+from bert_tf2.errors import InputError, counted, some
 from bert_tf2.input_pipeline import example_batches
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
 from bert_tf2.input_pipeline.record_batches import Share
@@ -165,8 +165,8 @@ class Finetuning:
         config, steps = self.config, self.config.num_train_steps(examples)
         if steps == 0 and config.num_train_epochs:
             raise InputError(
-                f"{examples} examples and --num_train_epochs={config.num_train_epochs:g} are not one batch of "
-                f"--train_batch_size={config.train_batch_size}; use smaller batches or more epochs."
+                f"{counted(examples, 'example')} and --num_train_epochs={config.num_train_epochs:g} are not one batch "
+                f"of --train_batch_size={config.train_batch_size}; use smaller batches or more epochs."
             )
         warmup = config.num_warmup_steps(examples)
         name = config.optimizer.learning_rate_schedule
@@ -186,8 +186,9 @@ class Finetuning:
         else:
             logger.warning("No --init_checkpoint: training from random weights (seed %d).", config.seed)
         logger.info(
-            "Training: %s examples, %g epochs, %s steps of %d, %d of them warm-up.",
-            *(f"{examples:,}", config.num_train_epochs, f"{steps:,}", config.train_batch_size, warmup),
+            "Training: %s, %s, %s of %d, %d of them warm-up.",
+            *(counted(examples, "example"), counted(float(config.num_train_epochs), "epoch"), counted(steps, "step")),
+            *(config.train_batch_size, warmup),
         )
         if config.overwrite_output_dir:
             given = (config.init_checkpoint, config.bert_config_file, config.vocab_file, config.spm_model_file)
@@ -314,7 +315,7 @@ class Finetuning:
         if config.optimizer.ema_decay and not config.use_best:  # which has kept the averages as weights
             averages = checkpoints.load_averages(self._variables, prefix)
             if averages:
-                logger.info("Evaluating with the moving averages of %d variables.", averages)
+                logger.info("Evaluating with the moving averages of %s.", counted(averages, "variable"))
             else:
                 logger.warning("--ema_decay: %s has no moving averages; using the weights themselves.", prefix)
         return checkpoints.step_of(prefix)

@@ -124,7 +124,7 @@ class _Search(Generic[Config]):
         while len(results.runs) < self.config.search_trials:
             settings = search_trials.suggest(self.space, results.runs, results.metric, self.config.seed)
             if settings is None:
-                logger.info("--search: all settings have been tried, after %d runs.", len(results.runs))
+                logger.info("--search: all settings have been tried, after %s.", counted(len(results.runs), "run"))
                 return
             yield settings
 

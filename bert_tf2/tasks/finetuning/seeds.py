@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from bert_tf2.errors import counted
 from bert_tf2.io import atomic, json_files, run_files
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 from bert_tf2.tasks.finetuning.sub_runs import run_once
@@ -44,7 +45,7 @@ def run_seeds(config: Config, run: Callable[[Config], Results | None], is_chief:
     if not found:
         return None
     means, deviations = summarise(found)
-    logger.info("%s", "\n".join([f"***** {len(found)} seeds *****", *_lines(found, means, deviations)]))
+    logger.info("%s", "\n".join([f"***** {counted(len(found), 'seed')} *****", *_lines(found, means, deviations)]))
     if is_chief:
         path = os.path.join(config.output_dir, run_files.SEED_RESULTS)
         content = {

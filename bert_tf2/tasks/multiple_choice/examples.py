@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bert_tf2.errors import InputError, some
+from bert_tf2.errors import InputError, counted, some
 from bert_tf2.io import file_kinds, file_system, files, json_files
 from bert_tf2.io.delimited import Form
 from bert_tf2.io.tables import find_form, open_table
@@ -102,8 +102,8 @@ def _questions(place: str, row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]
     answers = json_files.get(row, "answers", list, place, [None] * len(questions))
     if not len(questions) == len(options) == len(answers):
         raise InputError(
-            f"{place} has {len(questions)} questions, {len(options)} options and {len(answers)} answers; there must be "
-            "as many of each."
+            f"{place} has {counted(len(questions), 'question')}, {counted(len(options), 'option')} and "
+            f"{counted(len(answers), 'answer')}; there must be as many of each."
         )
     for number, (question, choices, answer) in enumerate(zip(questions, options, answers, strict=True)):
         article = row.get("article")
@@ -148,7 +148,7 @@ def _choices(place: str, row: Mapping[str, Any]) -> tuple[str, ...]:
         while listed and listed[-1] in ("", None):  # a question with fewer choices than others
             listed.pop()
     if len(listed) < 2:
-        raise InputError(f"{place} has {len(listed)} choices; there must be at least 2; {_EXPECTED}.")
+        raise InputError(f"{place} has {counted(len(listed), 'choice')}; there must be at least 2; {_EXPECTED}.")
     for choice in listed:
         if not isinstance(choice, str) or not choice.strip() or not files.is_unicode(choice):
             raise InputError(f"{place} has the choice {json_files.shown(choice)}; each must be a text.")

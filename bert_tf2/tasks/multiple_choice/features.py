@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2.errors import counted
+from bert_tf2.errors import counted, inflected
 from bert_tf2.io.progress import Progress
 from bert_tf2.io.spilled import SpilledArray
 from bert_tf2.tasks.multiple_choice.examples import Example
@@ -50,7 +50,8 @@ class Features:
             f"{counted(self.longest, 'token')}"
         )
         limit = f"max_seq_length={max_seq_length}"
-        return f"{what}, {self.cut:,} were truncated to {limit}." if self.cut else f"{what}, all fit into {limit}."
+        were = inflected(self.cut, "was", "were")
+        return f"{what}, {self.cut:,} {were} truncated to {limit}." if self.cut else f"{what}, all fit into {limit}."
 
 
 def featurize(

@@ -147,13 +147,14 @@ def _log_files(name: str, config: PretrainingConfig, paths: list[str], source: R
     known = [source.index.of(path).records for path in paths]
     if all(count is not None for count in known) or size <= _MOST_BYTES_COUNTED:
         count = sum(source.count(path) for path in paths)
-        found = f"{count:,} records"
+        found = counted(count, "record")
     else:
         packed = any(files.compression(path) for path in paths)
         count = 0 if packed else size // (reader.first_size(paths) + _FRAME)
-        found = f"{size / 1e9:.1f} GB" + f", about {count:,} records" * (count > 0)
+        found = f"{size / 1e9:.1f} GB" + f", about {counted(count, 'record')}" * (count > 0)
     epochs = config.num_train_steps * config.train_batch_size / count if count else 0
-    logger.info("%s: %s in %s%s.", name, found, where, f", {epochs:.3g} epochs" if trains and count else "")
+    shown = f", {counted(float(f'{epochs:.3g}'), 'epoch')}" if trains and count else ""
+    logger.info("%s: %s in %s%s.", name, found, where, shown)
 
 
 def explained(error: tf.errors.InvalidArgumentError, config: BertConfig) -> Exception:

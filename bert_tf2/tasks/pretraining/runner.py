@@ -16,7 +16,7 @@ from bert_tf2 import checkpoints, training
 from bert_tf2.checkpoints import pretrained
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.configs.training import PrecisionConfig, TrainingConfig
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.input_pipeline import record_batches
 from bert_tf2.io import atomic, files, run_dir
 from bert_tf2.modeling import summary
@@ -195,7 +195,7 @@ class _Job:
                 self._initialize(prefix)
             if config.optimizer.ema_decay:
                 averages = checkpoints.load_averages(self._variables, prefix)
-                logger.info("Evaluating with the moving averages of %d variables.", averages)
+                logger.info("Evaluating with the moving averages of %s.", counted(averages, "variable"))
         logger.info("Evaluating %s.", prefix or config.init_checkpoint)
         return checkpoints.step_of(prefix) if prefix else 0
 

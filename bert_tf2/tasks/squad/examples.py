@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from bert_tf2.configs.choices import LANGUAGES
 from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
-from bert_tf2.errors import InputError, counted, some
+from bert_tf2.errors import InputError, counted, inflected, some
 from bert_tf2.io import file_kinds, json_files
 from bert_tf2.io.delimited import Form
 from bert_tf2.tasks.squad import rows, words
@@ -378,9 +378,10 @@ def _checked(data: SquadData, path: str, training: bool) -> SquadData:
     if not summary.questions:
         raise InputError(f"{path} has no questions.")
     if not data.examples:
+        none_of_several = f"none of the {summary.questions:,} questions has"
+        none_has = inflected(summary.questions, "the only question does not have", none_of_several)
         raise InputError(
-            f"{path}: none of the {summary.questions:,} questions has its answer where answer_start says; it has to "
-            "count characters of the context from 0."
+            f"{path}: {none_has} its answer where answer_start says; it has to count characters of the context from 0."
         )
     seen: set[str] = set()
     repeated: dict[str, None] = {}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from bert_tf2.errors import inflected
 from bert_tf2.metrics import squad
 from bert_tf2.metrics.classification import score_of_counts
 from bert_tf2.metrics.no_answer import NoAnswer, ThresholdScores
@@ -314,9 +315,11 @@ def windows_table(windows: Windows) -> Table:
     """The numbers of questions and windows, and of what was truncated."""
     summary, counts = windows.summary, np.diff(windows.splits)
     size, parameters = f"max_seq_length={windows.parameters.max_seq_length}", windows.parameters
+    stride = f"{parameters.doc_stride} {inflected(parameters.doc_stride, 'token', 'tokens')}"
+    most = f"{parameters.max_query_length} {inflected(parameters.max_query_length, 'token', 'tokens')}"
     rows: list[list[str | int | float]] = [
         ["questions", summary.questions, ""],
-        ["windows", summary.windows, f"of at most {size} tokens, every doc_stride={parameters.doc_stride} tokens"],
+        ["windows", summary.windows, f"of at most {size} tokens, every doc_stride={stride}"],
         [
             "questions with several windows",
             int(np.count_nonzero(counts > 1)),
@@ -325,7 +328,7 @@ def windows_table(windows: Windows) -> Table:
         [
             "truncated questions",
             summary.cut_questions,
-            f"longer than max_query_length={parameters.max_query_length} tokens",
+            f"longer than max_query_length={most}",
         ],
         ["questions without windows", summary.without_windows, "their context has no tokens"],
     ]

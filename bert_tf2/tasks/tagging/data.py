@@ -116,8 +116,8 @@ def _read(
     if sentences.comments:
         first = sentences.comments[0]
         logger.info(
-            "%s: %s comment lines, which are not words; line %d is the first: %.60s",
-            *(path, f"{len(sentences.comments):,}", first + 1, sentences.lines[first]),
+            "%s: %s, not read as words; line %d is the first: %.60s",
+            *(path, counted(len(sentences.comments), "comment line"), first + 1, sentences.lines[first]),
         )
     if sentences.tags is None:
         counts = counted(len(sentences), "sentence"), counted(len(sentences.words), "word")

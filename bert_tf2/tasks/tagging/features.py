@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2.errors import counted
+from bert_tf2.errors import counted, inflected
 from bert_tf2.io import spilled
 from bert_tf2.io.progress import Progress
 from bert_tf2.tasks.tagging.conll import Sentences
@@ -88,8 +88,8 @@ class Features:
             f"{counted(self.longest, 'piece')}"
         )
         if self.divided:
-            shared = 2 * description.context
-            text += f", {self.divided:,} did not fit into {limit} and were split, with {shared} pieces in common."
+            shared, were = 2 * description.context, inflected(self.divided, "was", "were")
+            text += f", {self.divided:,} did not fit into {limit} and {were} split, with {shared} pieces in common."
         else:
             text += f", all fit into {limit}."
         if self.cut:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bert_tf2 import metrics
+from bert_tf2.errors import counted
 from bert_tf2.io import atomic, json_files, run_files, spilled
 from bert_tf2.io.json_floats import as_printed
 from bert_tf2.tasks.tagging import conll, schemes, span_rows
@@ -47,7 +48,8 @@ def write_predictions(
       The paths.
     """
     if len(tags) != len(sentences.words):
-        raise ValueError(f"{len(tags)} tags for {len(sentences.words)} words; expected one tag for each word.")
+        words = counted(len(sentences.words), "word")
+        raise ValueError(f"{counted(len(tags), 'tag')} for {words}; expected one tag for each word.")
 
     if min_confidence > 0:
         tags = _sure(sentences, tags, probabilities, min_confidence)

@@ -19,7 +19,7 @@ import numpy as np
 
 from bert_tf2 import metrics
 from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted, inflected
 from bert_tf2.io import atomic, file_kinds, files, json_files, json_rows
 from bert_tf2.tasks.tagging.conll import Sentences
 from bert_tf2.tasks.tagging.plain_text import Texts
@@ -67,10 +67,13 @@ class _Counts:
     def log(self, path: str) -> None:
         if self.widened or self.left_out:
             logger.warning(
-                "%s: of %s spans, %s begin or end within a word and were widened to whole words, and %s were left out, "
-                "as they have no word, or only words of another span. The first is %s. Do the offsets count characters "
-                "from 0?",
-                *(path, f"{self.spans:,}", f"{self.widened:,}", f"{self.left_out:,}", self.first),
+                "%s: of %s, %s %s widened to whole words, and %s %s no word, or only words of another span. The first "
+                "is %s. Do the offsets count characters from 0?",
+                *(path, counted(self.spans, "span"), f"{self.widened:,}"),
+                inflected(self.widened, "begins or ends within a word and was", "begin or end within a word and were"),
+                f"{self.left_out:,}",
+                inflected(self.left_out, "was left out, as it has", "were left out, as they have"),
+                self.first,
             )
 
 
@@ -217,8 +220,8 @@ def _spans(found: Any, text: str, where: str) -> list[Span]:
         start, end, label = _parts(one, where)
         if not 0 <= start < end <= len(text):
             raise InputError(
-                f"{where} has a span from {start} to {end}, but the text has {len(text):,} characters; offsets count "
-                "them from 0, and a span ends after it begins."
+                f"{where} has a span from {start} to {end}, but the text has {counted(len(text), 'character')}; "
+                "offsets count them from 0, and a span ends after it begins."
             )
         inside = text[start:end]
         if not inside.strip():

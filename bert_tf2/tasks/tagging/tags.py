@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bert_tf2 import metrics
 from bert_tf2.checkpoints.task_metadata import check_labels
-from bert_tf2.errors import MOST_NAMED, InputError, counted, some
+from bert_tf2.errors import MOST_NAMED, InputError, counted, inflected, some
 from bert_tf2.tasks.tagging.conll import Sentences
 from bert_tf2.tasks.tagging.task_description import OUTSIDE, is_tag
 
@@ -27,9 +27,10 @@ def infer_labels(sentences: Sentences) -> tuple[str, ...]:
     """
     kinds = sorted({tag[1:] for tag in set(_tags_of(sentences)) - {OUTSIDE}})
     if not kinds:
+        count = len(sentences.words)
+        all_have = inflected(count, "the only word has", f"all {count:,} words have")
         raise InputError(
-            f"{sentences.path}: all {len(sentences.words):,} words have the tag O, so there is nothing to learn. "
-            "Is --tag_column right?"
+            f"{sentences.path}: {all_have} the tag O, so there is nothing to learn. Is --tag_column right?"
         )
     labels = (OUTSIDE, *(f"{prefix}{kind}" for kind in kinds for prefix in "BI"))
     check_labels(labels, sentences.path)
@@ -104,9 +105,9 @@ def describe(sentences: Sentences) -> None:
     )
     if unusual:
         logger.warning(
-            "%s: %s of %s spans begin with I- instead of B- (as in the older scheme IOB1). They count as spans, as "
-            "in seqeval and conlleval, and the model learns the tags unchanged.",
-            *(sentences.path, f"{unusual:,}", f"{found.total():,}"),
+            "%s: %s of %s %s with I- instead of B- (as in the older scheme IOB1). Such spans count, as in seqeval and "
+            "conlleval, and the model learns the tags unchanged.",
+            *(sentences.path, f"{unusual:,}", counted(found.total(), "span"), inflected(unusual, "begins", "begin")),
         )
 
 

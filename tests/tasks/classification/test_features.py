@@ -170,7 +170,7 @@ def test_sentencepiece(spm_model: Path) -> None:
 
 def test_truncation_is_reported() -> None:
     found = featurize(examples(["a" * 6, "a" * 7, "a"]), np.zeros(3, np.int32), Letters(), 8)
-    assert found.truncation() == "1 of 3 rows (33 %) were truncated to max_seq_length=8; the longest had 9 tokens."
+    assert found.truncation() == "1 of 3 rows (33 %) was truncated to max_seq_length=8; the longest had 9 tokens."
     found = featurize(examples(["a" * 6, "a"]), np.zeros(2, np.int32), Letters(), 8)
     assert found.truncation() == "All 2 rows fit into max_seq_length=8; the longest has 8 tokens."
     found = featurize(examples(["a"]), np.zeros(1, np.int32), Letters(), 8)
@@ -193,13 +193,13 @@ def test_windows() -> None:
     assert found.weights is not None
     assert found.weights.tolist() == np.array([1 / 3] * 3 + [1], np.float32).tolist()
     assert found.truncation() == (
-        "1 of 2 rows (50 %) did not fit into max_seq_length=9 and were split into 4 windows in total. The longest "
+        "1 of 2 rows (50 %) did not fit into max_seq_length=9 and was split into 4 windows in total. The longest "
         "row has 13 tokens."
     )
     found = featurize(examples(["abcd"], ["abcdefgh"]), np.ones(1), Letters(), 9, long_text="windows", window_stride=1)
     assert found.lengths.tolist() == [9, 9]
     assert found.truncation().endswith(
-        "Of 1 rows the second text was truncated, to leave half of each window to the first."
+        "Of 1 row the second text was truncated, to leave half of each window to the first."
     )
 
 

@@ -90,6 +90,7 @@ def test_almost_as_many_labels_as_rows_get_a_warning(caplog: pytest.LogCaptureFi
     [
         (["a", " "], "single_label", "a.csv, line 3 has no label"),
         (["a", "a"], "single_label", "a.csv: all 2 rows have the label 'a'; expected at least two different ones"),
+        (["a"], "single_label", "a.csv: the only row has the label 'a'; expected at least two different ones"),
         (["a", ("a",)], "single_label", r"a.csv, line 3 has a list of labels; give --problem_type=multi_label"),
         (["", ()], "multi_label", "a.csv: no row has a label"),
         (["a", "b\nc"], "single_label", r"a.csv: the label 'b\\nc' spans several lines"),

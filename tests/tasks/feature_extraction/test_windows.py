@@ -93,6 +93,10 @@ def test_truncated_lines_are_counted(model, tmp_path, caplog):
         run(config(model, tmp_path / "text", tmp_path / "out", long_text="truncate_head"))
     said = "2 of 3 lines (67 %) were truncated to max_seq_length=8 (truncate_head); the longest had 26 tokens."
     assert said in caplog.messages
+    (tmp_path / "line").write_text("a\n")
+    with caplog.at_level(logging.INFO):
+        run(config(model, tmp_path / "line", tmp_path / "of_line"))
+    assert "The line fits into max_seq_length=8; it has 3 tokens." in caplog.messages
     first = json.loads((tmp_path / "out").read_text().splitlines()[0])
     tokenizer = FastTokenizer(str(model / "vocab.txt"))
     ids = data.encode(LONG[:1], tokenizer, 99).input_ids

@@ -182,7 +182,7 @@ def test_the_first_layers_of_a_deeper_checkpoint(made: Path, tmp_path: Path, cap
     run(made, **flags(made, tmp_path / "deep/model", bert_config_file=config_file, **once))
     start = {"init_checkpoint": str(tmp_path / "deep/model"), "bert_config_file": None, "vocab_file": None}
     run(made, **flags(made, tmp_path / "out", num_hidden_layers=1, **start, **once))
-    assert "Not needed: 16 variables of the layers above the first 1." in caplog.text
+    assert "Not needed: 16 variables of the layers above the first layer." in caplog.text
     assert BertConfig.from_json_file(tmp_path / "out").num_hidden_layers == 1
     found, deep = (weights(checkpoints.latest(tmp_path / name)) for name in ("out", "deep/model"))
     encoder = [name for name in found if name.startswith("bert/") and name in deep]
@@ -190,7 +190,7 @@ def test_the_first_layers_of_a_deeper_checkpoint(made: Path, tmp_path: Path, cap
     assert all(np.array_equal(found[name], deep[name]) for name in encoder)
     results = run(made, **flags(made, tmp_path / "out", do_train=False, **start))  # needs no flag
     assert results is not None
-    with pytest.raises(InputError, match=r"--num_hidden_layers=2, but .*out/bert_config\.json has 1 layers"):
+    with pytest.raises(InputError, match=r"--num_hidden_layers=2, but .*out/bert_config\.json has 1 layer;"):
         run(made, **flags(made, tmp_path / "out", num_hidden_layers=2, **start))
 
 

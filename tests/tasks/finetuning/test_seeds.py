@@ -29,9 +29,11 @@ def test_each_in_its_folder(tmp_path, caplog) -> None:
     assert "eval_accuracy  0.7000 +- 0.2000  (0.5000, 0.7000, 0.9000)" in caplog.text
 
 
-def test_one_seed_has_no_deviation(tmp_path) -> None:
+def test_one_seed_has_no_deviation(tmp_path, caplog) -> None:
+    caplog.set_level("INFO")
     run_seeds(config(tmp_path, seeds="3"), lambda _: {"eval_loss": 1.0}, is_chief=True)
     assert json.loads((tmp_path / "seed_results.json").read_text())["standard_deviation"] == {"eval_loss": 0.0}
+    assert "***** 1 seed *****" in caplog.text
 
 
 @pytest.mark.slow

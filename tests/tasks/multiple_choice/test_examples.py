@@ -112,7 +112,7 @@ def test_own_data(tmp_path: Path) -> None:
         ({"label": "C"}, "line 1 has 'C' as label of 2 choices"),
         ({"label": True}, "line 1 has True as label of 2 choices"),
         ({"label": None}, "line 1 has null as label of 2 choices"),
-        ({"endings": ["only"]}, "line 1 has 1 choices; there must be at least 2"),
+        ({"endings": ["only"]}, "line 1 has 1 choice; there must be at least 2"),
         ({"endings": ["a", 3]}, "line 1 has the choice 3; each must be a text"),
         ({"endings": ["a", " "]}, "line 1 has the choice ' '; each must be a text"),
         ({"context": 3}, "line 1: context is a whole number"),
@@ -128,7 +128,7 @@ def test_what_is_wrong_is_said(tmp_path: Path, changes: dict[str, Any], sentence
 def test_what_is_no_question(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"line 2 has 'text', 'label'; expected context and question with ending0"):
         read(write(tmp_path / "own.csv", "text,label\n", "a,b\n"), with_labels=True)
-    with pytest.raises(InputError, match=r"has 1 questions, 0 options and 1 answers; there must be as many of each"):
+    with pytest.raises(InputError, match=r"has 1 question, 0 options and 1 answer; there must be as many of each"):
         read(write(tmp_path / "a.txt", {"article": "a", "questions": ["q"], "options": []}), with_labels=True)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"empty is a directory without .txt files"):

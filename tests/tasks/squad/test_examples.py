@@ -242,7 +242,7 @@ PREDICT = {"training": False}
         (squad(answered()), V2, "has no is_impossible: the file is SQuAD 1.1; omit --version_2_with_negative"),
         (squad(answered(is_impossible=1)), V2, "'is_impossible' is a whole number, expected true or false."),
         (squad(question(answers=[], is_impossible=False)), V2, "one for each question that is not is_impossible."),
-        (squad(answered(text="Panthers")), V1, "none of the 1 questions has its answer where answer_start says"),
+        (squad(answered(text="Panthers")), V1, "the only question does not have its answer where answer_start says"),
         (squad(question()), {**PREDICT, "language": "de"}, "Unknown --language 'de'; choose one of en, zh, auto."),
     ],
 )

@@ -123,8 +123,8 @@ def test_spans_within_words_are_widened_and_counted(tmp_path: Path, caplog: pyte
         "B-DATE",
     ]
     assert caplog.messages == [
-        f"{tmp_path / 'a.jsonl'}: of 3 spans, 1 begin or end within a word and were widened to whole words, and 1 were "
-        "left out, as they have no word, or only words of another span. The first is [0, 6, 'LOC'] of "
+        f"{tmp_path / 'a.jsonl'}: of 3 spans, 1 begins or ends within a word and was widened to whole words, and 1 was "
+        "left out, as it has no word, or only words of another span. The first is [0, 6, 'LOC'] of "
         f"{tmp_path / 'a.jsonl'}, line 1, 'Berlin'. Do the offsets count characters from 0?"
     ]
     caplog.clear()

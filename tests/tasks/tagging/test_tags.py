@@ -24,6 +24,8 @@ def test_labels_are_of_both_kinds_for_every_type() -> None:
 def test_nothing_to_learn() -> None:
     with pytest.raises(InputError, match=r"a\.conll: all 3 words have the tag O, so there is nothing to learn"):
         tags.infer_labels(sentences("O O", "O"))
+    with pytest.raises(InputError, match=r"a\.conll: the only word has the tag O"):
+        tags.infer_labels(sentences("O"))
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,8 @@ def test_spans_that_no_b_begins_are_told(caplog: pytest.LogCaptureFixture) -> No
     tags.describe(sentences("I-per I-per O I-loc", "B-per"))
     assert "a.conll: 2 sentences, 5 words, 3 spans (per 2, loc 1)." in caplog.text
     assert "a.conll: 2 of 3 spans begin with I- instead of B- (as in the older scheme IOB1)" in caplog.text
+    tags.describe(sentences("I-per"))
+    assert "a.conll: 1 of 1 span begins with I- instead of B-" in caplog.text
     caplog.clear()
     tags.describe(sentences("O B-per I-per"))
     assert "IOB1" not in caplog.text
