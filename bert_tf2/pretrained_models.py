@@ -23,6 +23,7 @@ from bert_tf2.modeling.classifier import BertClassifier
 from bert_tf2.modeling.keras_model import BertBase
 from bert_tf2.modeling.lora import merged_variables
 from bert_tf2.modeling.with_head import BertWithLabels
+from bert_tf2.tasks.finetuning import best_weights
 from bert_tf2.tokenization.auto import check_vocab_size
 from bert_tf2.tokenization.vocab_case import validate_case_matches_checkpoint, warn_of_case
 from bert_tf2.tokenization.wordpiece import FullTokenizer
@@ -38,6 +39,7 @@ _FORMATS = ("google", "huggingface")
 def load_model(kind: type[Model], path: str, options: Mapping[str, Any]) -> Model:
     """A model with the weights of a checkpoint; see `BertBase.from_pretrained`."""
     pretrained.find_bert_config(path)  # which says best what is wrong with a path
+    best_weights.say_if_better(path, "loaded", "from_pretrained({best!r})", logging.WARNING)
     options = dict(options)
     count = options.pop("num_hidden_layers", None)
     source = model_source.open_source(path, num_hidden_layers=count)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from helpers.repository import GOLDEN
+from helpers.tiny_teacher import write_teacher
 
 from bert_tf2 import (
     BertClassifier,
@@ -17,6 +19,7 @@ from bert_tf2 import (
     BertModel,
     BertTagger,
     FullTokenizer,
+    checkpoints,
 )
 from bert_tf2.configs.tokenizer import TokenizerOptions
 from bert_tf2.errors import InputError
@@ -159,6 +162,18 @@ def test_the_first_layers(batch) -> None:
     assert classifier.config.num_hidden_layers == 1
     with pytest.raises(InputError, match=r"^--num_hidden_layers=9, but .* has 3 layers"):
         BertModel.from_pretrained(CHECKPOINT, num_hidden_layers=9)
+
+
+def test_better_weights_of_a_training_are_mentioned(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    directory = write_teacher(tmp_path / "model")
+    BertClassifier.from_pretrained(directory)
+    assert not caplog.messages
+    checkpoints.save(str(directory / "best"), 3, {"global_step": tf.Variable(3, dtype=tf.int64)}, keep=1)
+    BertClassifier.from_pretrained(directory)
+    assert caplog.messages == [
+        f"The latest weights (step 0) are loaded; those in {directory}/best (step 3) had the best score on the dev "
+        f"data: from_pretrained('{directory}/best') takes them."
+    ]
 
 
 def test_what_cannot_be_loaded_or_saved(tokenizer, tmp_path: Path) -> None:

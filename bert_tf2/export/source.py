@@ -125,6 +125,8 @@ def open_source(config: ExportConfig) -> ModelSource:
         best_weights.check(config.output_dir)
     elif config.output_dir:
         best_weights.say_if_better(config.output_dir, "exported")
+    else:
+        best_weights.say_if_better(config.model, "exported", "--init_checkpoint={best}")
     found = model_source.open_source(config.model, config.bert_config_file)
     output_dir = found.folder if config.output_dir else None
     vocabulary = pretrained.find_vocabulary(

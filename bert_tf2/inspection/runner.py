@@ -50,7 +50,7 @@ def run(config: InspectionConfig) -> None:
 
 
 def _open(config: InspectionConfig) -> Inspector:
-    best_weights.say_if_better(config.init_checkpoint, "inspected", "--init_checkpoint")
+    best_weights.say_if_better(config.init_checkpoint, "inspected", "--init_checkpoint={best}")
     return Inspector.open(
         config.init_checkpoint,
         bert_config_file=config.bert_config_file,

@@ -155,8 +155,8 @@ class BertBase(keras.Model):
 
         Args:
           path: anything that `--init_checkpoint` accepts: a checkpoint or directory of the original BERT, the output
-            directory of a training run, a Hugging Face directory, or the name of a public model, which is downloaded
-            (`bert-base-uncased`, `uncased_L-12_H-768_A-12`).
+            directory of a training run (its latest weights) or the `best/` in it, a Hugging Face directory, or the name
+            of a public model, which is downloaded (`bert-base-uncased`, `uncased_L-12_H-768_A-12`).
           **options: of the class, without `config`. `labels` and `problem_type` default to those in the directory; with
             others, a new head is initialized randomly. `num_hidden_layers=6` uses only the first 6 layers.
 

@@ -81,6 +81,8 @@ def test_the_best_weights(folder: Path, tmp_path: Path, caplog: pytest.LogCaptur
     asked = {"output_dir": str(model), "export_dir": str(tmp_path / "export")}
     assert open_source(ExportConfig(**asked)).checkpoint == str(model)
     assert f"are exported; those in {model}/best (step 0) had the best score" in caplog.text
+    open_source(ExportConfig(init_checkpoint=str(model), export_dir=str(tmp_path / "export")))
+    assert f"had the best score on the dev data: --init_checkpoint={model}/best takes them." in caplog.text
     assert open_source(ExportConfig(**asked, use_best=True)).checkpoint == str(model / "best")
     shutil.rmtree(model / "best")
     with pytest.raises(InputError, match=r"--use_best: .*model has no best/ with a checkpoint"):

@@ -78,7 +78,7 @@ class Teacher:
         order = _order(path, description, student, has_names=bool(source.labels))
         pairs = student.has_pairs
         foundation.check_sequences(description.max_seq_length, segments=1 + pairs)
-        best_weights.say_if_better(local, "the teacher's", "--teacher")
+        best_weights.say_if_better(local, "the teacher's", "--teacher={best}")
         return cls(local, foundation, description, order)
 
     def make_model(self, skip_padding: bool) -> ClassificationModel:

@@ -39,6 +39,7 @@ from bert_tf2.tasks.feature_extraction.config import (
 )
 from bert_tf2.tasks.feature_extraction.data import Array, Sequences
 from bert_tf2.tasks.feature_extraction.encoder import Encoder
+from bert_tf2.tasks.finetuning import best_weights
 from bert_tf2.training.distribution import make_strategy
 from bert_tf2.training.precision import policy, resolved
 
@@ -113,6 +114,7 @@ def _check_files(config: FeatureConfig, paths: list[str]) -> None:
 
 def _find_foundation(config: FeatureConfig) -> Pretrained:
     """Config and vocabulary: from the flags, else from the checkpoint's directory."""
+    best_weights.say_if_better(config.init_checkpoint, "used", "--init_checkpoint={best}")
     foundation = pretrained.find(
         config.init_checkpoint,
         bert_config_file=config.bert_config_file,

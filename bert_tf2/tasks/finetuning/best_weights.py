@@ -108,13 +108,14 @@ def check_replaceable(directory: str) -> None:
         )
 
 
-def say_if_better(directory: str, used: str, flag: str | None = None) -> None:
+def say_if_better(directory: str, used: str, taken_by: str = "--use_best", level: int = logging.INFO) -> None:
     """Logs, where the latest weights of a training are not the best ones, which are which.
 
     Args:
       directory: of the training; anything else is ignored.
       used: what is done with the latest ones: "exported".
-      flag: the flag that names the directory, and that takes the best ones if it names theirs; None: `--use_best` does.
+      taken_by: what takes the best ones, with `{best}` for their directory: "--init_checkpoint={best}".
+      level: of the log.
     """
     best = directory_of(directory)
     if not (listing.is_listed(directory) and listing.is_listed(best)):
@@ -131,13 +132,14 @@ def say_if_better(directory: str, used: str, flag: str | None = None) -> None:
     value, best_value = _score_at(directory, step, metric), score.value if score else math.nan
     if metric and value == best_value:  # of equal scores, best/ has the first
         return
-    logger.info(
+    logger.log(
+        level,
         "The latest weights (%s) are %s; those in %s (%s) had the best score on the dev data: %s takes them.",
         _described(step, metric, value),
         used,
         best,
         _described(best_step, metric, best_value),
-        "--use_best" if flag is None else f"{flag}={best}",
+        taken_by.format(best=best),
     )
 
 

@@ -321,6 +321,8 @@ class Finetuning:
         return checkpoints.step_of(prefix)
 
     def _loaded(self, checkpoint: str) -> checkpoints.LoadReport:
+        if self.is_chief:
+            best_weights.say_if_better(checkpoint, "used", "--init_checkpoint={best}")
         return model_source.load(self._variables, checkpoint, self.head, self.config.num_hidden_layers)
 
     def _load_whole(self, checkpoint: str) -> None:

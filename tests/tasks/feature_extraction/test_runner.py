@@ -7,10 +7,12 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from helpers.full_disk import expect_full_disk
 from helpers.rounding import assert_close, forward
 from helpers.tiny_features import LINES, config, read_json
 from helpers.tiny_huggingface import write_folder
+from helpers.tiny_teacher import write_teacher
 
 from bert_tf2 import checkpoints
 from bert_tf2.configs.model import BertConfig
@@ -35,6 +37,14 @@ def test_the_first_layers(model, text, tmp_path):
     np.testing.assert_array_equal(*values)
     with pytest.raises(InputError, match="--layers=1: there is no layer 1; the model has 1"):
         run(config(model, text, tmp_path / "x", layers="1", num_hidden_layers=1))
+
+
+def test_better_weights_are_mentioned(text, tmp_path, caplog):
+    folder = write_teacher(tmp_path / "model")
+    checkpoints.save(str(folder / "best"), 3, {"global_step": tf.Variable(3, dtype=tf.int64)}, keep=1)
+    with caplog.at_level(logging.INFO):
+        run(config(folder, text, tmp_path / "out.json"))
+    assert f"had the best score on the dev data: --init_checkpoint={folder}/best takes them." in caplog.text
 
 
 def test_compiled_by_xla(model, text, tmp_path):

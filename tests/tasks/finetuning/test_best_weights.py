@@ -1,6 +1,7 @@
 """best/: its score, which weights are said to be better, and what --use_best needs."""
 
 import json
+import logging
 import math
 from pathlib import Path
 
@@ -52,8 +53,14 @@ def test_better_weights_are_mentioned(tmp_path: Path, caplog: pytest.LogCaptureF
 
 def test_a_flag_that_takes_the_better_weights(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    best_weights.say_if_better(training(tmp_path, 20, 10, None), "the teacher's", "--teacher")
+    best_weights.say_if_better(training(tmp_path, 20, 10, None), "the teacher's", "--teacher={best}")
     assert caplog.text.endswith(f"had the best score on the dev data: --teacher={tmp_path}/best takes them.\n")
+
+
+def test_a_warning_for_python(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    directory = training(tmp_path, 20, 10, None)
+    best_weights.say_if_better(directory, "loaded", "from_pretrained({best!r})", logging.WARNING)
+    assert caplog.text.endswith(f"had the best score on the dev data: from_pretrained('{tmp_path}/best') takes them.\n")
 
 
 def test_without_a_score_the_steps_are_mentioned(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

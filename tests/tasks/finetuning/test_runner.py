@@ -162,7 +162,10 @@ def test_nothing_left_to_train(whole: Path, made: Path, caplog) -> None:
 def test_init_checkpoint_with_a_head_uses_the_head(whole: Path, made: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
     without = {"vocab_file": None, "bert_config_file": None}
-    run(made, **flags(made, tmp_path / "a", init_checkpoint=str(whole), num_train_epochs=0.0, **without))
+    better = shutil.copytree(whole, tmp_path / "better")
+    checkpoints.save(str(better / "best"), 3, {"global_step": tf.Variable(3, dtype=tf.int64)}, keep=1)
+    run(made, **flags(made, tmp_path / "a", init_checkpoint=str(better), num_train_epochs=0.0, **without))
+    assert f"had the best score on the dev data: --init_checkpoint={better}/best takes them." in caplog.text
     assert "Missing there" not in caplog.text
     found, expected = weights(checkpoints.latest(tmp_path / "a")), weights(checkpoints.latest(whole))
     np.testing.assert_array_equal(found["output_weights"], expected["output_weights"])
