@@ -14,12 +14,13 @@ import dataclasses
 import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bert_tf2.errors import InputError, counted, some
 from bert_tf2.io import file_kinds, file_system, files, json_files
 from bert_tf2.io.delimited import Form
+from bert_tf2.io.spilled import SpilledSequence
 from bert_tf2.io.tables import find_form, open_table
 
 _FORMS = (("sent1", "sent2"), ("ctx_a", "ctx_b"), ("article", "question"), ("context", "question"))
@@ -56,21 +57,22 @@ class Example:
     question: str = dataclasses.field(default="", compare=False)  # a part of the pairs
 
 
-def read(path: str, with_labels: bool, given: Form | None = None) -> list[Example]:
+def read(path: str, with_labels: bool, given: Form | None = None, directory: str | None = None) -> Sequence[Example]:
     """The questions of a file.
 
     Args:
       path: a CSV, TSV, Excel or JSON Lines file, perhaps compressed; or a .txt file of RACE, or a directory of such.
       with_labels: whether labels are required; if not, missing and invalid ones are None.
       given: what flags say of delimiter and encoding; what is empty there is found.
+      directory: for questions that exceed memory, see `spilled`.
 
     Raises:
       InputError: the file cannot be read, has no questions, or one of them is not what it must be.
     """
-    examples: list[Example] = []
+    examples = SpilledSequence[Example](directory)
     for place, row in _rows(path, given):
         for one in _questions(place, row):
-            examples.append(_example(place, one, len(examples), with_labels))
+            examples.extend([_example(place, one, len(examples), with_labels)])
     if not examples:
         raise InputError(f"{path} has no questions; {_EXPECTED}.")
     return examples

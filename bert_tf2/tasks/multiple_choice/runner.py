@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,7 +76,7 @@ def run(config: MultipleChoiceConfig) -> dict[str, float] | None:
 class _Questions(NamedTuple):
     """A file as model inputs."""
 
-    examples: list[Example]
+    examples: Sequence[Example]
     features: Features
     arrays: ExampleArrays
 
@@ -109,7 +109,7 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
         config.check_form(map(file_kinds.kind_of, self.paths.values()))
         read, form = examples.read, config.form
         self._reported = Latest[report.Collected]()
-        self.examples = {split: read(path, split != "test", form) for split, path in self.paths.items()}
+        self.examples = {split: read(path, split != "test", form, self.directory) for split, path in self.paths.items()}
 
     @property
     def train_count(self) -> int:

@@ -1,6 +1,7 @@
 """Questions of SWAG, HellaSwag, RACE and the user's own files; what is wrong with them."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from bert_tf2.errors import InputError
+from bert_tf2.io import spilled
 from bert_tf2.io.delimited import Form
 from bert_tf2.tasks.multiple_choice.examples import Example, read
 
@@ -103,6 +105,23 @@ def test_own_data(tmp_path: Path) -> None:
         tmp_path / "own.tsv", "context\tquestion\tchoice_1\tchoice_2\tchoice_10\n", "c\tq\ta\tb\tc\nc\tq\ta\tb\t\n"
     )
     assert [one.choices for one in read(path, with_labels=False)] == [("a", "b", "c"), ("a", "b")]
+
+
+def test_memory_does_not_grow_with_the_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 1)
+    rows = [{**OWN, "context": f"{number} {'x' * 1000}"} for number in range(5000)]
+    path = write(tmp_path / "own.jsonl", *rows)
+    tracemalloc.start()
+    try:
+        found = read(path, with_labels=True, directory=str(tmp_path))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2_000_000  # the contexts alone are 5 MB
+    assert [(one.id, one.context, one.label) for one in found] == [
+        (number, row["context"], 1) for number, row in enumerate(rows)
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["own.jsonl"]
 
 
 @pytest.mark.parametrize(
