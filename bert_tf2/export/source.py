@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 
 _POOLER = "bert/pooler/"
 _MAX_SEQ_LENGTH = 128
-_MAX_WINDOW = 384
 _OF_TASK = ("version_2_with_negative", "language")
 _OF_ANSWERS = ("n_best_size", "max_answer_length", "null_score_diff_threshold")
 
@@ -180,9 +179,7 @@ def _by_head(found: model_source.Source, lower: bool) -> Description:
     positions = found.config.max_position_embeddings
     length = min(_MAX_SEQ_LENGTH, positions)
     if "cls/squad/output_weights" in found.own_names:
-        window = min(_MAX_WINDOW, positions)
-        stride, query = min(128, max(1, window // 3)), min(64, max(1, window // 6))
-        return SquadDescription(window, stride, query, do_lower_case=lower)
+        return SquadDescription.of_positions(positions, lower)
     if "output_weights" not in found.own_names:
         return EncoderDescription(length, lower)
     if found.classifier == "tagger":

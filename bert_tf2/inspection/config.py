@@ -26,10 +26,11 @@ class InspectionConfig:
     )
     text: str | None = setting(
         None,
-        help="Text to inspect: its pieces, predictions for each [MASK], labels of a fine-tuned model, attention.",
+        help="Text to inspect: its pieces, predictions for each [MASK], labels or answers of a fine-tuned "
+        "model, attention.",
         group=FILES,
     )
-    text_b: str | None = setting(None, help="Second text, of a pair.", group=FILES)
+    text_b: str | None = setting(None, help="Second text, of a pair; of a question, its context.", group=FILES)
     text_file: str | None = setting(
         None,
         help="File with one text per line, `a ||| b` for a pair; empty lines are skipped; - for standard input. "
@@ -52,7 +53,7 @@ class InspectionConfig:
     json: bool = setting(False, help="Print JSON, one object per line, instead of tables.", group=ACTIONS)
     top_k: int = setting(
         10,
-        help="Number of predictions for each [MASK], and of nearest pieces.",
+        help="Number of predictions for each [MASK], of answers, and of nearest pieces.",
         group=TASK,
         at_least=1,
         at_most=MOST_CANDIDATES,

@@ -21,20 +21,22 @@ from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.choices import ProblemType
 from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.errors import InputError, counted, some
-from bert_tf2.inspection import description, nearest, pieces
-from bert_tf2.inspection.description import CLASSIFIER, MASKED_LM, NEXT_SENTENCE, TAGGER, ModelDescription
+from bert_tf2.inspection import answers, description, nearest, pieces
+from bert_tf2.inspection.description import CLASSIFIER, MASKED_LM, NEXT_SENTENCE, SPAN, TAGGER, ModelDescription
 from bert_tf2.inspection.nearest import Neighbors
 from bert_tf2.inspection.pieces import TextPieces
-from bert_tf2.inspection.results import Attention, Inspection, LabelProbability, MaskPrediction, Tag
+from bert_tf2.inspection.results import Answer, Attention, Inspection, LabelProbability, MaskPrediction, Tag
 from bert_tf2.inspection.scoring import Score, Scorer
 from bert_tf2.io import file_system
 from bert_tf2.metrics.finite import check_finite
 from bert_tf2.modeling.classifier import ClassificationModel
 from bert_tf2.modeling.encoder import BertModel
 from bert_tf2.modeling.pretraining import PretrainingModel
+from bert_tf2.modeling.question_answering import SpanModel
 from bert_tf2.modeling.tagger import TaggingModel
 from bert_tf2.tasks.pretraining.fill_mask import MaskFiller
 from bert_tf2.tokenization.auto import Tokenizer
+from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
 from bert_tf2.tokenization.sequences import MASK
 
 logger = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ _WORDS = "bert/embeddings/word_embeddings"
 _POOLER = "bert/pooler/"
 _THE_TEXT = "The text"
 
-Network = PretrainingModel | ClassificationModel | TaggingModel | BertModel
+Network = PretrainingModel | ClassificationModel | TaggingModel | SpanModel | BertModel
 
 
 class Inspector:
@@ -62,7 +64,7 @@ class Inspector:
       vocabulary: gives its vocabulary and case.
       checkpoint: what `pretrained.load` takes.
       num_hidden_layers: see `pretrained.load`.
-      top_k: predictions for each `[MASK]`.
+      top_k: predictions for each `[MASK]`, and answers to a question.
     """
 
     def __init__(
@@ -96,7 +98,7 @@ class Inspector:
             directory of a training, a Hugging Face directory, or the name of a public model.
           bert_config_file, vocab_file, spm_model_file, do_lower_case, tokenizer: instead of what is beside it.
           num_hidden_layers: take its first layers only.
-          top_k: predictions for each `[MASK]`.
+          top_k: predictions for each `[MASK]`, and answers to a question.
 
         Raises:
           InputError: there is no such model, or it cannot be read.
@@ -175,6 +177,8 @@ class Inspector:
             model = ClassificationModel(config, outputs, cast(ProblemType, description.problem_type_of(self.source)))
         elif TAGGER in self._heads:
             model, head = TaggingModel(config, self.source.shapes["output_bias"][0]), TAGGER
+        elif SPAN in self._heads:
+            model = SpanModel(config)
         else:
             model = BertModel(config)
         named = model.named_variables() if isinstance(model, BertModel) else cast(Any, model).named_variables
@@ -226,7 +230,8 @@ class Inspector:
 
         Returns:
           Its pieces; with a masked-LM head the predictions for each `[MASK]`; of a pair, with a next-sentence head, the
-          probability that the second follows the first; of a fine-tuned classifier or tagger the labels.
+          probability that the second follows the first; of a fine-tuned classifier or tagger the labels; of a
+          question-answering model, if the pair is a question and its context, the best answers.
 
         Raises:
           InputError: it is too long, or what the model says is not finite.
@@ -239,6 +244,8 @@ class Inspector:
             return self._classified(network, split, batch)
         if isinstance(network, TaggingModel):
             return Inspection(split, tags=self._tags(network, split, batch))
+        if isinstance(network, SpanModel):
+            return Inspection(split, answers=self._answers(split))
         return Inspection(split)
 
     def _masks(self, split: TextPieces) -> tuple[MaskPrediction, ...]:
@@ -276,6 +283,19 @@ class Inspector:
             Tag(word, self._labels[label], float(probabilities[place, label]))
             for word, (place, label) in enumerate(zip(firsts, best.tolist(), strict=True))
         )
+
+    def _answers(self, split: TextPieces) -> tuple[Answer, ...]:
+        if split.text_b is None or self._answer_finder is None:
+            return ()
+        return self._answer_finder.best(split.text, split.text_b)[: self._top_k]
+
+    @functools.cached_property
+    def _answer_finder(self) -> answers.AnswerFinder | None:
+        """None if the vocabulary is SentencePiece's, for which `run_squad.py` finds no answers, either."""
+        if not isinstance(self.tokenizer, FastTokenizer):
+            return None
+        described = answers.described(self.source, self._foundation.do_lower_case)
+        return answers.AnswerFinder(cast(SpanModel, self._network), self.tokenizer, described)
 
     @functools.cached_property
     def _labels(self) -> tuple[str, ...]:

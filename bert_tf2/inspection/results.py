@@ -58,6 +58,23 @@ class Tag:
 
 
 @dataclasses.dataclass(frozen=True)
+class Answer:
+    """A possible answer to a question.
+
+    Attributes:
+      text: the answer; "" stands for none.
+      probability: among the best answers.
+      start: the character of the context where it begins; None if there is no answer.
+      end: the character after its end, likewise.
+    """
+
+    text: str
+    probability: float
+    start: int | None
+    end: int | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Inspection:
     """A text, and what the model says of it; what its heads cannot say is empty or None.
 
@@ -68,6 +85,7 @@ class Inspection:
       labels: of a classifier, all labels in the order of their ids.
       value: of a regression.
       tags: of a tagger, one for each word.
+      answers: of a question-answering model, if the pair is a question and its context; the best one first.
     """
 
     pieces: TextPieces
@@ -76,6 +94,7 @@ class Inspection:
     labels: tuple[LabelProbability, ...] = ()
     value: float | None = None
     tags: tuple[Tag, ...] = ()
+    answers: tuple[Answer, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -99,6 +118,10 @@ class Inspection:
         if self.tags:
             values["tags"] = [
                 {"word": tag.word, "label": tag.label, "probability": round(tag.probability, 6)} for tag in self.tags
+            ]
+        if self.answers:
+            values["answers"] = [
+                {**dataclasses.asdict(answer), "probability": round(answer.probability, 6)} for answer in self.answers
             ]
         return values
 
@@ -128,6 +151,10 @@ class Inspection:
             lines.append("labels: " + "   ".join(f"{each.label} {each.probability:.1%}" for each in ranked))
         if self.value is not None:
             lines.append(f"value: {self.value:.4f}")
+        if self.answers:
+            lines.append("answers:")
+        for answer in self.answers:
+            lines.append(f"{answer.probability:>7.1%}  {' '.join(answer.text.split()) or '(no answer)'}")
         return "\n".join(lines)
 
 

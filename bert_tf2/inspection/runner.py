@@ -13,6 +13,7 @@ import numpy as np
 from bert_tf2.errors import InputError, counted, inflected
 from bert_tf2.inspection import attention_page, score_file
 from bert_tf2.inspection.config import InspectionConfig
+from bert_tf2.inspection.description import MULTIPLE_CHOICE, SPAN
 from bert_tf2.inspection.inspector import Inspector
 from bert_tf2.inspection.pieces import TextPieces
 from bert_tf2.inspection.results import Attention
@@ -107,6 +108,8 @@ def _inspect(config: InspectionConfig, inspector: Inspector, paths: Sequence[str
             rows = rows or _output(config, run_files.INSPECTED, opened)
             if not count and not config.json:
                 print(f"{inspector.description.title()}\n", flush=True)
+            if not count:
+                _say_what_is_not_shown(inspector, pieces)
             values = _of_line(number, inspection.to_dict())
             _print(config, f"{inspection.to_table()}\n", values)
             _write(rows, values)
@@ -124,6 +127,21 @@ def _inspect(config: InspectionConfig, inspector: Inspector, paths: Sequence[str
             _write_attention(config.output_dir, inspector, attentions, count)
     if config.output_dir is None:
         logger.info("For attention as a page and as arrays, give --output_dir.")
+
+
+def _say_what_is_not_shown(inspector: Inspector, pieces: TextPieces) -> None:
+    """Logs why a model with a head says nothing of a text."""
+    heads = inspector.description.heads
+    if MULTIPLE_CHOICE in heads:
+        logger.info(
+            "A multiple-choice model compares the choices of a question: of a single text, pieces and attention are "
+            "shown, but no prediction."
+        )
+    if SPAN in heads and pieces.text_b is None:
+        logger.warning(
+            "A question-answering model needs a question and its context: give the context by --text_b, or after ||| "
+            "in --text_file."
+        )
 
 
 def _short_name(checkpoint: str) -> str:

@@ -193,6 +193,22 @@ def test_a_model_without_a_head(capsys, tmp_path, caplog):
     assert "--text has a [MASK], but the model has no masked-LM head to fill it." in caplog.messages
 
 
+def test_what_a_model_with_a_head_cannot_show(capsys, tmp_path, caplog):
+    caplog.set_level("INFO")
+    folder = write_folder(tmp_path / "choice", "BertForMultipleChoice")
+    assert run(str(folder), capsys, text="a").startswith("BERT, 2 layers of 4, 2 heads each; multiple choice\n\na\n")
+    assert (
+        "A multiple-choice model compares the choices of a question: of a single text, pieces and attention are "
+        "shown, but no prediction."
+    ) in caplog.messages
+    folder, warning = write_folder(tmp_path / "span", "BertForQuestionAnswering"), "give the context by --text_b"
+    assert "answers" not in run(str(folder), capsys, text="a")
+    assert warning in caplog.text
+    caplog.clear()
+    assert "\nanswers:\n" in run(str(folder), capsys, text="a", text_b="co a")
+    assert warning not in caplog.text
+
+
 def test_better_weights_are_mentioned(capsys, tmp_path, caplog):
     folder = write_teacher(tmp_path / "model")
     checkpoints.save(str(folder / "best"), 3, {"global_step": tf.Variable(3, dtype=tf.int64)}, keep=1)

@@ -36,7 +36,12 @@ _SPANS_AT_ONCE = 32
 
 
 def predict(
-    windows: Windows, start_logits: NDArray[Any], end_logits: NDArray[Any], parameters: AnswerParameters
+    windows: Windows,
+    start_logits: NDArray[Any],
+    end_logits: NDArray[Any],
+    parameters: AnswerParameters,
+    *,
+    is_shown: bool = True,
 ) -> list[Prediction]:
     """The answers to all questions, in their order.
 
@@ -45,6 +50,7 @@ def predict(
       start_logits: `[F, S]`, of any float type; what is beyond a window's tokens may be -inf.
       end_logits: likewise.
       parameters: how to choose.
+      is_shown: whether to show progress.
 
     Raises:
       InputError: a logit is NaN or infinite.
@@ -57,7 +63,7 @@ def predict(
     tokenized = windows.tokenized
     texts = _Texts(tokenized)
     predictions: list[Prediction] = []
-    with Progress("Choosing answers", len(tokenized.examples), unit="question") as progress:
+    with Progress("Choosing answers", len(tokenized.examples), unit="question", shown=is_shown) as progress:
         for first, last in _blocks(windows, _PAIRS // parameters.n_best_size**2):
             spans = _best_spans(windows, start_logits, end_logits, parameters, first, last)
             columns = [*texts.columns(spans.first, spans.last), spans.start_logits, spans.end_logits]

@@ -1,7 +1,7 @@
 """The description of a question-answering task: `task.json` in the model's directory."""
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from bert_tf2.tasks.finetuning.description import Description
 from bert_tf2.tasks.squad.window_parameters import FeatureParameters
@@ -43,6 +43,21 @@ class TaskDescription(Description):
 
     def __post_init__(self) -> None:
         _ = self.windows
+
+    @classmethod
+    def of_positions(cls, positions: int, do_lower_case: bool) -> Self:
+        """The description of a model that does not say how it was trained: the defaults as far as it has room.
+
+        Args:
+          positions: the model's `max_position_embeddings`.
+          do_lower_case: see the class.
+
+        Raises:
+          InputError: there is no room for a question and a context.
+        """
+        window = min(cls.max_seq_length, positions)
+        stride, query = min(cls.doc_stride, max(1, window // 3)), min(cls.max_query_length, max(1, window // 6))
+        return cls(window, stride, query, do_lower_case=do_lower_case)
 
     @property
     def windows(self) -> FeatureParameters:

@@ -70,13 +70,16 @@ def _rows(ragged: Ragged, rows: Ints) -> Ragged:
     )
 
 
-def tokenize(examples: Sequence[Example], tokenizer: FastTokenizer, directory: str | None = None) -> TokenizedExamples:
+def tokenize(
+    examples: Sequence[Example], tokenizer: FastTokenizer, directory: str | None = None, *, is_shown: bool = True
+) -> TokenizedExamples:
     """Tokenizes examples, a part of the contexts at a time.
 
     Args:
       examples: some.
       tokenizer: of the model.
       directory: where tokens go that are too many for memory; None: the system's directory for temporary files.
+      is_shown: whether to show progress.
 
     Raises:
       OSError: tokens cannot be written.
@@ -91,7 +94,7 @@ def tokenize(examples: Sequence[Example], tokenizer: FastTokenizer, directory: s
     ids, words = (SpilledArray((), np.int32, directory) for _ in range(2))
     lengths = [np.empty(0, np.int64)]
     answers = np.full((len(examples), 2), -1)
-    with Progress("Tokenizing", total, unit="text") as progress:
+    with Progress("Tokenizing", total, unit="text", shown=is_shown) as progress:
         encode = functools.partial(_encode, tokenizer, progress=progress)
         questions = encode([example.question for example in examples])
         for first, last in _blocks([len(one.words) for one in paragraphs]):

@@ -245,13 +245,16 @@ class Windows:
         )
 
 
-def make_windows(tokenized: TokenizedExamples, parameters: FeatureParameters, training: bool) -> Windows:
+def make_windows(
+    tokenized: TokenizedExamples, parameters: FeatureParameters, training: bool, *, is_logged: bool = True
+) -> Windows:
     """The windows of all questions, in their order; a context without tokens has none.
 
     Args:
       tokenized: the questions, read for training if `training` is set.
       parameters: sizes.
       training: whether windows get positions of answers.
+      is_logged: whether to log how many there are.
     """
     question_lengths = np.minimum(np.diff(tokenized.questions.row_splits), parameters.max_query_length)
     example, start, length = _spans(
@@ -260,7 +263,8 @@ def make_windows(tokenized: TokenizedExamples, parameters: FeatureParameters, tr
         parameters.doc_stride,
     )
     made = Windows(tokenized, parameters, training, question_lengths, example, start, length)
-    logger.info("Made %s.", "; ".join(made.summary.lines(training)))
+    if is_logged:
+        logger.info("Made %s.", "; ".join(made.summary.lines(training)))
     return made
 
 
