@@ -1,3 +1,5 @@
+"""build_vocab.py: learned and extended vocabularies of both kinds, the same bytes again, its errors."""
+
 import gzip
 import logging
 import os
@@ -29,7 +31,7 @@ words_of_letters = st.dictionaries(
 )
 
 
-def script(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_script(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, SCRIPT, *flags], capture_output=True, text=True, timeout=120, env={**os.environ, **environment}
     )
@@ -43,7 +45,7 @@ def text(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def old(tmp_path: Path) -> Path:
+def old_vocab(tmp_path: Path) -> Path:
     path = tmp_path / "old.txt"
     pieces = ["[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused1]", "a", "##b", "low", "##er", "##e"]
     path.write_text("\n".join([*pieces, "[unused7]"]) + "\n")
@@ -71,22 +73,22 @@ def test_words_of_text():
     assert vocab_training.count_words(own_lines(), basic.tokenize) == expected
 
 
-def test_counting_goes_on_over_many_flushes(monkeypatch):
+def test_counting_continues_over_many_flushes(monkeypatch):
     monkeypatch.setattr(vocab_training, "_FLUSH_CHARACTERS", 7)
     assert vocab_training.count_words(["a b a", "a c", "", "b a"] * 5, str.split) == {"a": 20, "b": 10, "c": 5}
 
 
-def test_the_rarest_words_are_forgotten_when_there_are_too_many(monkeypatch):
+def test_the_rarest_words_are_dropped_when_there_are_too_many(monkeypatch):
     monkeypatch.setattr(vocab_training, "_FLUSH_CHARACTERS", 1)
     lines = ["a a b b b", "c d", "e", "f f f f", "e"]
-    # After "e" there are 5 words, more than 4: the best 2 stay. Then f and e come anew.
+    # After "e" there are 5 words, more than 4: the best 2 stay. Then f and e are counted from 0 again.
     assert vocab_training.count_words(lines, str.split, most_words=4) == {"b": 3, "a": 2, "f": 4, "e": 1}
 
 
 def test_alphabet_is_the_most_frequent_characters():
     counts = {"e": 9, "中": 5, "a": 5, "q": 1}
     assert vocab_training.choose_alphabet(counts, 3) == ["a", "e", "中"]
-    assert vocab_training.choose_alphabet(counts, 2) == ["a", "e"]  # of equals the lower code point
+    assert vocab_training.choose_alphabet(counts, 2) == ["a", "e"]  # of equally frequent ones the lower code point
     assert vocab_training.choose_alphabet(counts, 9) == ["a", "e", "q", "中"]
 
 
@@ -111,7 +113,7 @@ def test_head_with_few_slots():
     assert vocab_training.head(2) == ["[PAD]", "[unused0]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
-def test_continuations_only_of_characters_that_continue():
+def test_continuation_pieces_only_of_characters_that_continue_words():
     assert vocab_training.character_pieces("!a1中é") == ["!", "a", "1", "中", "é", "##a", "##1", "##é"]
 
 
@@ -122,7 +124,7 @@ def test_vocabulary_of_the_classic_example():
     assert pieces[6 : 6 + 2 * len(letters)] == [*letters, *(f"##{letter}" for letter in letters)]
     assert pieces[26:28] == ["##es", "##est"]  # the most frequent merges: es 9, est 9
     assert {"low", "newest", "widest", "lower"} < set(pieces)
-    # Four slots: the steps on the way, ##es, ##est, ##lo, new and so on, are in no word by themselves and go.
+    # Four slots: the intermediate steps, ##es, ##est, ##lo, new and so on, are pieces of no word and are dropped.
     assert vocab_training.learn_wordpiece(LOW, 30, num_unused=1)[26:] == ["low", "newest", "widest", "lower"]
     assert vocab_training.learn_wordpiece(LOW, 28, num_unused=1)[26:] == ["low", "newest"]
 
@@ -152,7 +154,7 @@ def test_text_of_the_alphabet_is_never_unknown(words, vocab_size, num_unused, mi
         assert "".join(piece.removeprefix("##") for piece in cut(word)) == word
 
 
-def test_min_count_decides_which_words_teach():
+def test_min_count_decides_which_words_are_learned_from():
     pieces = vocab_training.learn_wordpiece({"frequent": 9, "rarely": 2}, 90, num_unused=0, min_count=3)
     assert "frequent" in pieces
     longer = {piece.removeprefix("##") for piece in pieces[5:]} - set("frequentrarely")
@@ -160,13 +162,13 @@ def test_min_count_decides_which_words_teach():
     assert {"y", "##y"} <= set(pieces)
 
 
-def test_words_too_long_or_with_reserved_characters_do_not_teach():
+def test_words_too_long_or_with_reserved_characters_are_not_learned_from():
     words = {"ab" * 101: 50, "x▁ab": 50, "x\u2585y": 50}
     pieces = vocab_training.learn_wordpiece(words, 60, num_unused=0)
     assert pieces[5:] == [*sorted("abxy▁\u2585"), *(f"##{char}" for char in sorted("abxy▁\u2585"))]
 
 
-def test_words_with_characters_left_out_do_not_teach():
+def test_words_with_omitted_characters_are_not_learned_from():
     pieces = vocab_training.learn_wordpiece(
         {"abz": 50, "abc": 5, "ccc": 90, "ba": 80}, 60, num_unused=0, limit_alphabet=3
     )
@@ -174,7 +176,7 @@ def test_words_with_characters_left_out_do_not_teach():
     assert not any("z" in piece for piece in pieces)
 
 
-def test_too_small_for_the_alphabet_says_the_numbers():
+def test_a_size_too_small_for_the_alphabet_is_refused_with_numbers():
     with pytest.raises(
         InputError, match=r"--vocab_size=25 .* 6 special tokens .*20 pieces for the 10 characters.*need 26 "
     ):
@@ -212,14 +214,16 @@ def test_chinese(tmp_path: Path, caplog: pytest.LogCaptureFixture):
 # --- Extending -------------------------------------------------------------------------------------------------------
 
 
-def test_extend_takes_what_saves_most(text: Path, old: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_extend_adds_the_words_that_save_most_pieces(
+    text: Path, old_vocab: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
     caplog.set_level(logging.INFO)
     text.write_text("low lower lower lower lowee lowee lowee ab ab ab ab Zürich\n" * 2)
-    new = build(text, tmp_path / "new.txt", extend=str(old), min_count=2)
+    new = build(text, tmp_path / "new.txt", extend=str(old_vocab), min_count=2)
     # lowee: 6 times, was 3 pieces, saves 12; zurich: 2 times, was unknown, counts 6 each, also 12 (and comes after).
     # ab: 8 times, saves 8; lower: 6 times, saves 6, and finds no slot.
     assert new == ["[PAD]", "lowee", *new[2:6], "zurich", *new[7:12], "ab"]
-    before = old.read_text().split("\n")
+    before = old_vocab.read_text().split("\n")
     assert [piece for piece in new if piece in before] == [piece for piece in before if piece and "unused" not in piece]
     assert "lowee (6 times), before: low ##e ##e, now: id 1" in caplog.text
     assert "3 words in slots of" in caplog.text
@@ -229,38 +233,38 @@ def test_extend_takes_what_saves_most(text: Path, old: Path, tmp_path: Path, cap
     assert "after: 1.250 pieces a word" in caplog.text
 
 
-def test_extend_within_limits(text: Path, old: Path, tmp_path: Path):
+def test_extend_within_limits(text: Path, old_vocab: Path, tmp_path: Path):
     text.write_text("lower lower lowee\n")
-    before = old.read_text().split("\n")[:-1]
-    new = build(text, tmp_path / "new.txt", extend=str(old), min_count=2)
+    before = old_vocab.read_text().split("\n")[:-1]
+    new = build(text, tmp_path / "new.txt", extend=str(old_vocab), min_count=2)
     assert new == [before[0], "lower", *before[2:]]
-    assert build(text, tmp_path / "one.txt", extend=str(old), min_count=1, max_new=1) == [
+    assert build(text, tmp_path / "one.txt", extend=str(old_vocab), min_count=1, max_new=1) == [
         before[0],
         "lowee",
         *before[2:],
     ]
 
 
-def test_extend_leaves_out_words_too_long_for_wordpiece(text: Path, old: Path, tmp_path: Path):
+def test_extend_omits_words_too_long_for_wordpiece(text: Path, old_vocab: Path, tmp_path: Path):
     text.write_text(f"{'x' * 201} {'y' * 200} lower\n" * 5)
-    assert build(text, tmp_path / "new.txt", extend=str(old))[:7:6] == ["[PAD]", "lower"]
-    assert build(text, tmp_path / "new.txt", extend=str(old))[1] == "y" * 200
+    assert build(text, tmp_path / "new.txt", extend=str(old_vocab))[:7:6] == ["[PAD]", "lower"]
+    assert build(text, tmp_path / "new.txt", extend=str(old_vocab))[1] == "y" * 200
 
 
-def test_extend_keeps_line_ends(text: Path, old: Path, tmp_path: Path):
+def test_extend_keeps_line_ends(text: Path, old_vocab: Path, tmp_path: Path):
     text.write_text("lower\n" * 9)
-    old.write_bytes(old.read_bytes().replace(b"\n", b"\r\n"))
-    build(text, tmp_path / "new.txt", extend=str(old))
-    assert (tmp_path / "new.txt").read_bytes() == old.read_bytes().replace(b"[unused0]", b"lower")
+    old_vocab.write_bytes(old_vocab.read_bytes().replace(b"\n", b"\r\n"))
+    build(text, tmp_path / "new.txt", extend=str(old_vocab))
+    assert (tmp_path / "new.txt").read_bytes() == old_vocab.read_bytes().replace(b"[unused0]", b"lower")
 
 
-def test_extend_without_slot_or_word(text: Path, old: Path, tmp_path: Path):
+def test_extend_without_slot_or_word(text: Path, old_vocab: Path, tmp_path: Path):
     with pytest.raises(InputError, match=r"occurs at least 5 times .* is already a single piece"):
-        build(Path(write(text, "lower\n" * 4)), tmp_path / "new.txt", extend=str(old))
+        build(Path(write(text, "lower\n" * 4)), tmp_path / "new.txt", extend=str(old_vocab))
     assert not (tmp_path / "new.txt").exists()
-    old.write_text(old.read_text().replace("unused", "used"))
+    old_vocab.write_text(old_vocab.read_text().replace("unused", "used"))
     with pytest.raises(InputError, match=r"none of the 13 pieces is an \[unusedN\] slot"):
-        build(text, tmp_path / "new.txt", extend=str(old))
+        build(text, tmp_path / "new.txt", extend=str(old_vocab))
 
 
 def write(path: Path, text: str) -> Path:
@@ -268,13 +272,15 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def test_extend_warns_of_a_cased_vocabulary(text: Path, old: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    old.write_text(old.read_text() + "Paris\nLondon\n")
+def test_extend_warns_of_a_cased_vocabulary(
+    text: Path, old_vocab: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    old_vocab.write_text(old_vocab.read_text() + "Paris\nLondon\n")
     text.write_text("lower " * 9)
-    build(text, tmp_path / "new.txt", extend=str(old), do_lower_case=False)
+    build(text, tmp_path / "new.txt", extend=str(old_vocab), do_lower_case=False)
     assert not caplog.records
-    build(text, tmp_path / "new.txt", extend=str(old))
-    assert f"of the pieces of {old} have capital letters, which lower-cased text never has" in caplog.text
+    build(text, tmp_path / "new.txt", extend=str(old_vocab))
+    assert f"of the pieces of {old_vocab} have capital letters, which lower-cased text never has" in caplog.text
 
 
 def test_extend_a_learned_vocabulary(text: Path, tmp_path: Path):
@@ -330,7 +336,7 @@ def test_parts_for_sentencepiece():
     assert list(vocab_training.split_parts(" a\tb " + "x" * 2500)) == ["a", "b", "x" * 1000, "x" * 1000, "x" * 500]
 
 
-# --- The whole -------------------------------------------------------------------------------------------------------
+# --- The command -----------------------------------------------------------------------------------------------------
 
 
 def test_measure():
@@ -348,9 +354,9 @@ def test_same_text_same_bytes(flags: list[str], tmp_path: Path):
     written = []
     for run, seed in enumerate(("0", "1")):
         text, output = tmp_path / f"{run}.txt", tmp_path / f"out{run}.model"
-        random.Random(run).shuffle(lines)  # the order of the lines does not matter either
+        random.Random(run).shuffle(lines)  # nor does the order of the lines matter
         text.write_text("\n".join(lines), encoding="utf-8")
-        done = script(
+        done = run_script(
             f"--input_file={text}", f"--output_file={output}", "--vocab_size=1200", *flags, PYTHONHASHSEED=seed
         )
         assert done.returncode == 0, done.stderr
@@ -359,9 +365,9 @@ def test_same_text_same_bytes(flags: list[str], tmp_path: Path):
     assert len(written[0]) == (2 if flags else 1)
 
 
-def test_script_says_what_it_did(text: Path, tmp_path: Path):
+def test_the_script_logs_what_it_did(text: Path, tmp_path: Path):
     output = tmp_path / "new" / "vocab.txt"
-    done = script(f"--input_file={text}", f"--output_file={output}", "--vocab_size=40", "--num_unused=3")
+    done = run_script(f"--input_file={text}", f"--output_file={output}", "--vocab_size=40", "--num_unused=3")
     assert done.returncode == 0
     assert done.stdout == ""
     lines = done.stderr.splitlines()
@@ -376,7 +382,7 @@ def test_script_says_what_it_did(text: Path, tmp_path: Path):
     assert list(output.parent.iterdir()) == [output]
 
 
-def test_fewer_pieces_than_wanted_is_a_warning(text: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_fewer_pieces_than_requested_are_a_warning(text: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO)
     size = len(build(text, tmp_path / "vocab.txt"))
     assert f"Only {size} pieces could be learned from the text, fewer than --vocab_size=30,522" in caplog.text
@@ -427,18 +433,18 @@ def test_mistakes(changes: dict[str, Any], sentence: str, text: Path):
         VocabularyConfig(**{"input_file": str(text), "output_file": "vocab.txt", **changes})
 
 
-def test_output_may_not_overwrite_an_input(text: Path, old: Path):
+def test_output_may_not_overwrite_an_input(text: Path, old_vocab: Path):
     with pytest.raises(InputError, match=r"text.txt' is read by --input_file; write to another file"):
         VocabularyConfig(str(text), str(text))
     with pytest.raises(InputError, match=r"old.txt' is read by --extend; write to another file"):
-        VocabularyConfig(str(text), str(old), extend=str(old))
+        VocabularyConfig(str(text), str(old_vocab), extend=str(old_vocab))
     listed = text.rename(text.with_suffix(".vocab"))
     with pytest.raises(InputError, match=r"text.vocab' is read by --input_file"):
         VocabularyConfig(str(listed), str(text.with_suffix(".model")), type="sentencepiece")
 
 
-def test_what_a_killed_process_left_is_removed(text: Path, tmp_path: Path):
-    """A process that is killed leaves what it was writing; the next one with the same output removes that."""
+def test_leftovers_of_a_killed_process_are_removed(text: Path, tmp_path: Path):
+    """A killed process leaves an unfinished file; the next one with the same output removes it."""
     program = (
         "import os; from bert_tf2.tokenization import vocab_training; "
         "from bert_tf2.tokenization.vocab_runner import *; "

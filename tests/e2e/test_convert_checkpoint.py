@@ -1,4 +1,4 @@
-"""convert_checkpoint.py: round trips bit for bit, what goes where, what is refused, vocabularies that grow."""
+"""convert_checkpoint.py: bitwise round trips, the table of names, what is refused, vocabularies that grow."""
 
 import json
 import logging
@@ -47,7 +47,7 @@ def assert_equal_bits(one, other):
         assert array.tobytes() == other[name].tobytes(), name
 
 
-def google_folder(folder, **more):
+def write_google_model(directory, **more):
     """A pre-training model as our training leaves it."""
     config = BertConfig(
         12, hidden_size=4, num_hidden_layers=2, num_attention_heads=2, intermediate_size=6, type_vocab_size=2,
@@ -60,10 +60,10 @@ def google_folder(folder, **more):
     slots = {f"{name}/adam_{m}": variable for name, variable in variables.items() for m in "mv"}
     state = {**slots, "global_step": np.int64(7), "bert/pooler/dense/bias/ExponentialMovingAverage": np.float32([1])}
     checkpoints.save(
-        str(folder), 7, {name: tf.Variable(value) for name, value in {**variables, **state, **more}.items()}
+        str(directory), 7, {name: tf.Variable(value) for name, value in {**variables, **state, **more}.items()}
     )
-    (folder / "bert_config.json").write_text(config.to_json_string())
-    (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES))
+    (directory / "bert_config.json").write_text(config.to_json_string())
+    (directory / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES))
     return variables
 
 
@@ -83,7 +83,7 @@ def test_expected_shapes_are_those_of_the_model():
 
 def test_golden_checkpoint_to_hugging_face_and_back(tmp_path, capsys):
     golden = GOLDEN / "tiny"
-    there = run(golden, tmp_path / "there")
+    hf = run(golden, tmp_path / "there")
     table = capsys.readouterr().out.splitlines()
     assert len(table) == 1 + len(arrays_in(golden / "bert_model.ckpt"))
     assert re.split("  +", table[0]) == ["name", "shape", "name there"]
@@ -93,16 +93,16 @@ def test_golden_checkpoint_to_hugging_face_and_back(tmp_path, capsys):
         "bert.encoder.layer.2.intermediate.dense.weight, transposed",
     ]
     assert rows["cls/seq_relationship/output_weights"] == ["[2, 96]", "cls.seq_relationship.weight"]
-    assert json.loads((there / "config.json").read_text())["hidden_act"] == "gelu_pytorch_tanh"
+    assert json.loads((hf / "config.json").read_text())["hidden_act"] == "gelu_pytorch_tanh"
 
-    back = run(there, tmp_path / "back")
+    back = run(hf, tmp_path / "back")
     rows = capsys.readouterr().out
     assert re.search(
         r"^bert\.encoder\.layer\.2\.intermediate\.dense\.weight +\[192, 96\] +bert/.*, transposed$", rows, re.M
     )
     assert_equal_bits(arrays_in(back / "bert_model.ckpt"), arrays_in(golden / "bert_model.ckpt"))
     assert (back / "vocab.txt").read_bytes() == (golden / "vocab.txt").read_bytes()
-    configs = [BertConfig.from_json_file(folder / "bert_config.json") for folder in (golden, back)]
+    configs = [BertConfig.from_json_file(directory / "bert_config.json") for directory in (golden, back)]
     assert configs[0] == configs[1]
     assert sorted(path.name for path in back.iterdir()) == [
         "bert_config.json",
@@ -123,7 +123,7 @@ def test_every_model_from_hugging_face_and_back(tmp_path, architecture):
     assert unlisted(google, run_files.GOOGLE_MODEL) == unlisted(back, run_files.HUGGING_FACE_MODEL) == []
     assert (back / "model.safetensors").read_bytes() == (source / "model.safetensors").read_bytes()
     assert (back / "vocab.txt").read_bytes() == (source / "vocab.txt").read_bytes()
-    configs = [FolderConfig.read(folder / "config.json") for folder in (source, back)]
+    configs = [FolderConfig.read(directory / "config.json") for directory in (source, back)]
     assert [config.architecture for config in configs] == [architecture, architecture]
     assert configs[0].bert == configs[1].bert
     assert configs[0].labels == configs[1].labels
@@ -154,17 +154,17 @@ def test_kind_of_problem_and_default_labels(tmp_path):
     assert FolderConfig.read(run(google, tmp_path / "one_back") / "config.json").problem_type == "regression"
 
 
-def test_state_of_the_training_is_left_out(tmp_path, capsys, caplog):
-    variables = google_folder(tmp_path / "model")
-    there = run(tmp_path / "model", tmp_path / "there")
+def test_training_state_is_left_out(tmp_path, capsys, caplog):
+    variables = write_google_model(tmp_path / "model")
+    hf = run(tmp_path / "model", tmp_path / "there")
     table = capsys.readouterr().out
     assert "also has moving averages; converting the weights themselves" in caplog.text
     assert re.search(rf"^bert/\S+ and {2 * len(variables) + 1} more +left out: state of the training$", table, re.M)
-    assert_equal_bits(arrays_in(run(there, tmp_path / "back") / "bert_model.ckpt"), variables)
+    assert_equal_bits(arrays_in(run(hf, tmp_path / "back") / "bert_model.ckpt"), variables)
 
 
-def test_what_has_no_place_is_an_error_unless_allowed(tmp_path, capsys, caplog):
-    google_folder(tmp_path / "model", **{"own/a": np.float32([1]), "own/b": np.float32([2])})
+def test_unknown_weights_are_an_error_unless_allowed(tmp_path, capsys, caplog):
+    write_google_model(tmp_path / "model", **{"own/a": np.float32([1]), "own/b": np.float32([2])})
     with pytest.raises(
         InputError, match=r"holds own/a, own/b, for which BERT has no place.*--allow_unused='own/a,own/b'"
     ):
@@ -179,9 +179,9 @@ def test_what_has_no_place_is_an_error_unless_allowed(tmp_path, capsys, caplog):
     assert FolderConfig.read(tmp_path / "out/config.json").architecture == "BertForMaskedLM"
 
 
-def test_heads_that_no_model_has_together(tmp_path):
+def test_heads_that_do_not_occur_together(tmp_path):
     head = {"output_weights": np.ones([3, 4], np.float32), "output_bias": np.ones(3, np.float32)}
-    google_folder(tmp_path / "model", **head)
+    write_google_model(tmp_path / "model", **head)
     with pytest.raises(InputError, match="has the heads classifier, masked_lm, next_sentence, which no transformers"):
         run(tmp_path / "model", tmp_path / "out")
     run(tmp_path / "model", tmp_path / "out", allow_unused="cls/*")
@@ -202,21 +202,21 @@ def test_heads_that_no_model_has_together(tmp_path):
         ({"vocab_size": 11}, r"word_embeddings is \[12, 4\] in .* but \[11, 4\] in this model"),
     ],
 )
-def test_models_that_are_not_whole(tmp_path, change, message):
-    google_folder(tmp_path / "model")
+def test_models_that_do_not_match_their_config(tmp_path, change, message):
+    write_google_model(tmp_path / "model")
     config = json.loads((tmp_path / "model/bert_config.json").read_text())
     (tmp_path / "other.json").write_text(json.dumps({**config, **change}))
     with pytest.raises(InputError, match=message):
         run(tmp_path / "model", tmp_path / "out", bert_config_file=str(tmp_path / "other.json"))
 
 
-def test_half_a_head_is_not_converted(tmp_path):
-    google_folder(tmp_path / "model")
+def test_an_incomplete_head_is_refused(tmp_path):
+    write_google_model(tmp_path / "model")
     with pytest.raises(InputError, match="lacks cls/predictions/output_bias: the model is incomplete"):
         run(tmp_path / "model", tmp_path / "out", allow_unused="cls/predictions/output_bias")
 
 
-def test_output_folder_has_to_be_free(tmp_path):
+def test_the_output_directory_must_be_empty(tmp_path):
     source = write_folder(tmp_path / "in", "BertModel")
     (tmp_path / "empty").mkdir()
     run(source, tmp_path / "empty")
@@ -227,13 +227,13 @@ def test_output_folder_has_to_be_free(tmp_path):
         ConversionConfig(str(source), str(tmp_path / "x"), output_format="tf")
 
 
-def test_an_error_while_writing_leaves_nothing(tmp_path, monkeypatch):
-    google_folder(tmp_path / "model")
+def test_an_error_while_writing_leaves_no_files(tmp_path, monkeypatch):
+    write_google_model(tmp_path / "model")
 
-    def full(*_arguments, **_options):
+    def fail(*_arguments, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(huggingface.safetensors, "write_safetensors", full)
+    monkeypatch.setattr(huggingface.safetensors, "write_safetensors", fail)
     with pytest.raises(OSError, match="No space left"):
         run(tmp_path / "model", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
@@ -259,7 +259,7 @@ def test_vocabularies(tmp_path, caplog):
         run(source, tmp_path / "x", vocab_file=str(tmp_path / "vocab.txt"))
 
 
-def test_a_sentencepiece_model_goes_along(tmp_path, caplog):
+def test_a_sentencepiece_model_is_copied(tmp_path, caplog):
     source = write_folder(tmp_path / "in", "BertModel")
     (source / "vocab.txt").unlink()
     (source / "spm.model").write_bytes(b"pieces")
@@ -267,9 +267,9 @@ def test_a_sentencepiece_model_goes_along(tmp_path, caplog):
     assert "vocabulary" not in caplog.text
     back = run(google, tmp_path / "back")
     assert f"transformers' BERT cannot read {google}/spm.model, which is copied unchanged" in caplog.text
-    for folder in (google, back):
-        assert (folder / "spm.model").read_bytes() == b"pieces"
-        assert not (folder / "vocab.txt").exists()
+    for directory in (google, back):
+        assert (directory / "spm.model").read_bytes() == b"pieces"
+        assert not (directory / "vocab.txt").exists()
     (tmp_path / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES))
     given = run(source, tmp_path / "given", vocab_file=str(tmp_path / "vocab.txt"))
     assert not (given / "spm.model").exists()
@@ -277,7 +277,7 @@ def test_a_sentencepiece_model_goes_along(tmp_path, caplog):
 
 @pytest.mark.parametrize("architecture", ["BertForSequenceClassification", "BertForTokenClassification"])
 @pytest.mark.parametrize("label", ["O", "", "B\n", "B-x\ny", "B-x\ry", " B", "\ufeffB", "B\u2028", "B\x85"])
-def test_labels_that_labels_txt_cannot_keep(tmp_path, architecture, label):
+def test_labels_that_labels_txt_cannot_store(tmp_path, architecture, label):
     source = write_folder(tmp_path / "in", architecture, id2label={"0": "O", "1": label, "2": "I"})
     with pytest.raises(
         InputError, match=rf"^{re.escape(str(source))}: label 1, .*; labels\.txt has one label per line"
@@ -295,7 +295,7 @@ def test_labels_that_labels_txt_cannot_keep(tmp_path, architecture, label):
         (4, "mask", r"lacks \[MASK\]"),
     ],
 )
-def test_pieces_of_tokenizer_json_that_vocab_txt_cannot_keep(tmp_path, index, piece, problem):
+def test_pieces_of_tokenizer_json_that_vocab_txt_cannot_store(tmp_path, index, piece, problem):
     source = write_folder(tmp_path / "in", "BertModel")
     (source / "vocab.txt").unlink()
     pieces = [*PIECES[:index], piece, *PIECES[index + 1 :]]
@@ -307,7 +307,7 @@ def test_pieces_of_tokenizer_json_that_vocab_txt_cannot_keep(tmp_path, index, pi
 
 
 def test_pieces_of_whitespace_keep_their_ids(tmp_path):
-    """Google's Chinese vocabulary has U+2028 as a piece, which is read as "" by all."""
+    """Google's Chinese vocabulary has the piece U+2028, which every reader strips to ""."""
     source = write_folder(tmp_path / "in", "BertModel")
     (source / "vocab.txt").unlink()
     pieces = [*PIECES[:7], "\u2028", *PIECES[8:]]
@@ -319,7 +319,7 @@ def test_pieces_of_whitespace_keep_their_ids(tmp_path):
 
 
 def test_added_tokens_become_pieces(tmp_path, caplog):
-    """Their rows follow those of vocab.txt; Hugging Face keeps their names elsewhere."""
+    """Their rows follow those of vocab.txt; Hugging Face stores their names in other files."""
     more = {"vocab_size": 14}
     arrays = arrays_of("BertModel")
     arrays["embeddings.word_embeddings.weight"] = np.ones([14, 4], np.float32)
@@ -349,7 +349,7 @@ def test_added_tokens_become_pieces(tmp_path, caplog):
     assert "([E2], ...) are left out: their ids do not continue" in caplog.text
 
 
-def test_a_masked_lm_decoder_of_its_own(tmp_path):
+def test_an_untied_masked_lm_decoder(tmp_path):
     arrays = {**arrays_of("BertForMaskedLM"), "cls.predictions.decoder.weight": np.ones([12, 4], np.float32)}
     source = write_folder(tmp_path / "in", "BertForMaskedLM", arrays)
     with pytest.raises(InputError, match=r"masked-LM decoder of its own.* give --allow_unused='cls\.predictions\.\*'"):
@@ -360,15 +360,15 @@ def test_a_masked_lm_decoder_of_its_own(tmp_path):
 
 @pytest.mark.parametrize(("pieces", "given", "expected"), [("a", None, True), ("A", None, False), ("A", True, True)])
 def test_case_of_the_tokenizer(tmp_path, pieces, given, expected):
-    google_folder(tmp_path / "model")
+    write_google_model(tmp_path / "model")
     (tmp_path / "model/vocab.txt").write_text("".join(f"{piece}\n" for piece in [*PIECES[:9], pieces]))
-    there = run(tmp_path / "model", tmp_path / "there", do_lower_case=given)
-    assert json.loads((there / "tokenizer_config.json").read_text())["do_lower_case"] is expected
+    hf = run(tmp_path / "model", tmp_path / "there", do_lower_case=given)
+    assert json.loads((hf / "tokenizer_config.json").read_text())["do_lower_case"] is expected
 
 
 @pytest.mark.parametrize("lower", [True, False])
 def test_case_of_an_encoder_is_kept(tmp_path, lower):
-    """Google's format has no place for it; what is not said is lower-cased by all scripts."""
+    """Google's format does not store it; without it, all scripts lower-case."""
     source = write_folder(tmp_path / "in", "BertModel")
     (source / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": lower}))
     google = run(source, tmp_path / "google")
@@ -379,7 +379,7 @@ def test_case_of_an_encoder_is_kept(tmp_path, lower):
     assert json.loads((back / "tokenizer_config.json").read_text())["do_lower_case"] is lower
 
 
-def test_a_head_that_is_not_there(tmp_path):
+def test_a_missing_head(tmp_path):
     source = write_folder(tmp_path / "in", "BertModel")
     with pytest.raises(InputError, match=r"--head=tagger: .* has no output_weights to be the head of; omit it"):
         run(source, tmp_path / "out", head="tagger")
@@ -387,7 +387,7 @@ def test_a_head_that_is_not_there(tmp_path):
 
 @pytest.mark.parametrize("output_format", [None, "huggingface"])
 def test_grow_vocab(tmp_path, caplog, output_format):
-    variables = google_folder(tmp_path / "model")
+    variables = write_google_model(tmp_path / "model")
     new = tmp_path / "new.txt"
     new.write_text("".join(f"{piece}\n" for piece in [*PIECES[:6], "covid", *PIECES[7:], "##vids"]))
     with caplog.at_level(logging.INFO):
@@ -414,8 +414,8 @@ def test_grow_vocab(tmp_path, caplog, output_format):
         assert_close(table[12], (old[8] + old[10]) / 2, SUM, largest(old))
 
 
-def test_a_grown_model_loads(tmp_path):
-    google_folder(tmp_path / "model")
+def test_a_model_with_a_grown_vocabulary_loads(tmp_path):
+    write_google_model(tmp_path / "model")
     (tmp_path / "new.txt").write_text("".join(f"{piece}\n" for piece in [*PIECES, "covid"]))
     out = str(run(tmp_path / "model", tmp_path / "out", grow_vocab=str(tmp_path / "new.txt")))
     model = BertModel(pretrained.find_bert_config(out))

@@ -1,3 +1,5 @@
+"""create_pretraining_data.py: the original's records, what is written, odd input, two processes, its errors."""
+
 import dataclasses
 import logging
 import os
@@ -33,7 +35,7 @@ TEXT = "\n\n".join(
 )
 
 
-def script(*flags: str) -> subprocess.CompletedProcess[str]:
+def run_script(*flags: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, SCRIPT, *flags], capture_output=True, text=True, timeout=120)
 
 
@@ -67,12 +69,12 @@ def test_golden(case: str, tmp_path: Path) -> None:
 def test_golden_through_the_script(tmp_path: Path) -> None:
     case = golden_outputs.own_pretraining_case("two_inputs_three_outputs")
     flags, outputs = golden_outputs.pretraining_flags(case, tmp_path)
-    done = script(*(f"--{name}={value}" for name, value in flags.items()))
+    done = run_script(*(f"--{name}={value}" for name, value in flags.items()))
     assert done.returncode == 0, done.stderr
     golden_outputs.check_pretraining_records(case, outputs)
 
 
-def test_documents_go_on_over_the_end_of_a_file(tmp_path: Path, vocab: str) -> None:
+def test_documents_continue_across_files(tmp_path: Path, vocab: str) -> None:
     (tmp_path / "1.txt").write_text("a b\nc d\n\ne f\n")
     (tmp_path / "2.txt").write_text("g h\n\ni j")
     (tmp_path / "all.txt").write_text("a b\nc d\n\ne f\ng h\n\ni j")
@@ -84,9 +86,9 @@ def test_documents_go_on_over_the_end_of_a_file(tmp_path: Path, vocab: str) -> N
 # --- The script ------------------------------------------------------------------------------------------------------
 
 
-def test_script_on_a_text_of_ones_own(tmp_path: Path, text: str, vocab: str) -> None:
-    outputs = [tmp_path / "new" / "folder" / name for name in "ab"]
-    done = script(
+def test_the_script_on_custom_text(tmp_path: Path, text: str, vocab: str) -> None:
+    outputs = [tmp_path / "new" / "directory" / name for name in "ab"]
+    done = run_script(
         f"--input_file={text}",
         f"--output_file={outputs[0]},{outputs[1]}",
         f"--vocab_file={vocab}",
@@ -114,7 +116,7 @@ def test_mistakes_are_one_sentence_and_status_1(tmp_path: Path, text: str, vocab
         ({"vocab_file": tmp_path / "missing"}, "ERROR: Cannot read "),
     ):
         given = {"input_file": text, "output_file": tmp_path / "a", "vocab_file": vocab, **flags}
-        done = script(*(f"--{name}={value}" for name, value in given.items()))
+        done = run_script(*(f"--{name}={value}" for name, value in given.items()))
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith(sentence)
         assert done.stderr.count("\n") == 1
@@ -122,14 +124,14 @@ def test_mistakes_are_one_sentence_and_status_1(tmp_path: Path, text: str, vocab
 
 
 def test_an_output_that_cannot_be_written(tmp_path: Path, text: str, vocab: str) -> None:
-    done = script(f"--input_file={text}", f"--output_file={text}/a", f"--vocab_file={vocab}")
+    done = run_script(f"--input_file={text}", f"--output_file={text}/a", f"--vocab_file={vocab}")
     assert done.returncode == 1
     assert done.stderr.startswith("ERROR: ")
     assert text in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_flags_are_the_originals() -> None:
+def test_flags_and_defaults() -> None:
     flags = defaults_of("create_pretraining_data")
     assert flags == {
         "input_file": None,
@@ -210,7 +212,7 @@ def test_a_word_too_long_for_whole_word_masking_leaves_nothing_to_predict(tmp_pa
         assert example["masked_lm_ids"] == [0, 0]
 
 
-def test_an_exception_while_writing_leaves_nothing(
+def test_an_error_while_writing_leaves_no_files(
     tmp_path: Path, text: str, vocab: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "out"
@@ -236,7 +238,7 @@ def test_an_exception_while_writing_leaves_nothing(
 # --- Bad and odd input -----------------------------------------------------------------------------------------------
 
 
-def test_outputs_that_cannot_be(tmp_path: Path, text: str, vocab: str) -> None:
+def test_impossible_outputs(tmp_path: Path, text: str, vocab: str) -> None:
     os.symlink(text, tmp_path / "link")
     for output, sentence in (
         (text, r"--output_file: '.*text.txt' is read by --input_file; write to another file"),
@@ -258,9 +260,9 @@ def test_inputs_and_values_are_checked_at_once(tmp_path: Path, vocab: str) -> No
 
 
 def test_input_without_text(tmp_path: Path, vocab: str) -> None:
-    (tmp_path / "blank").write_text("\n \n\n\x00\n")
-    with pytest.raises(InputError, match=r"--input_file: no text in .*/blank; give text with one sentence per line"):
-        create_pretraining_data(config(f"{tmp_path}/blank", vocab, tmp_path / "out" / "a"))
+    (tmp_path / "empty").write_text("\n \n\n\x00\n")
+    with pytest.raises(InputError, match=r"--input_file: no text in .*/empty; give text with one sentence per line"):
+        create_pretraining_data(config(f"{tmp_path}/empty", vocab, tmp_path / "out" / "a"))
     assert os.listdir(tmp_path / "out") == []
 
 
@@ -309,7 +311,7 @@ def test_more_files_than_instances(tmp_path: Path, vocab: str, caplog: pytest.Lo
 def test_one_process_at_a_time_writes_an_output(
     tmp_path: Path, text: str, vocab: str, second: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second gets a sentence and leaves what the first one writes."""
+    """The second one fails with a sentence and leaves the output of the first one alone."""
     make = shard.make
     seen: list[list[str]] = []
 
@@ -344,7 +346,7 @@ def test_outputs_in_a_directory_with_a_comma(tmp_path: Path, text: str, vocab: s
     assert config(text, vocab, f"{tmp_path}/c, {tmp_path}/d").outputs == [f"{tmp_path}/c", f"{tmp_path}/d"]
 
 
-def test_devices_are_no_outputs(tmp_path: Path, text: str, vocab: str) -> None:
+def test_devices_are_refused_as_outputs(tmp_path: Path, text: str, vocab: str) -> None:
     with pytest.raises(
         InputError, match=r"^/dev/null is a device, which cannot be replaced; give the path of a regular"
     ):

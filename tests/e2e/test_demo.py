@@ -33,26 +33,26 @@ def test_sentences():
     ]
 
 
-def check(folder, shown):
-    """What a demo with a vocabulary of 600 has printed and written."""
+def check_demo(directory, shown):
+    """Checks what a demo with a vocabulary of 600 printed and wrote."""
     commands = ("create_pretraining_data", "run_pretraining")
     for line in ("[1/5]", "[5/5]", *(f"$ python {command}.py" for command in commands), "  to guess: ", "Done in"):
         assert line in shown
     table = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.startswith("masked_lm_")}
     before, after = (float(value) for value in table["masked_lm_loss"])
     assert after < before - 0.2
-    assert len(FullTokenizer(str(folder / "vocab.txt")).vocab) == 600
-    assert (folder / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
-    train, held_out = ((folder / f"{name}.txt").read_text().split("\n\n") for name in ("train", "held_out"))
+    assert len(FullTokenizer(str(directory / "vocab.txt")).vocab) == 600
+    assert (directory / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+    train, held_out = ((directory / f"{name}.txt").read_text().split("\n\n") for name in ("train", "held_out"))
     assert not {document.strip() for document in train} & {document.strip() for document in held_out}
 
 
 @pytest.mark.slow
 def test_demo_on_a_part_of_the_docstrings(tmp_path, monkeypatch, capsys, scripts):
-    """Its scripts are forked, which spares what each takes to start."""
+    """Its scripts are forked, which saves their startup time."""
     import demo
 
-    folder, called = tmp_path / "demo", demo.subprocess.run
+    directory, called = tmp_path / "demo", demo.subprocess.run
     some = demo.source_files()[::20]
 
     def run(command, **options):
@@ -66,27 +66,27 @@ def test_demo_on_a_part_of_the_docstrings(tmp_path, monkeypatch, capsys, scripts
 
     monkeypatch.setattr(demo, "source_files", lambda: some)
     monkeypatch.setattr(demo.subprocess, "run", run)
-    values = {"OUTPUT_DIR": str(folder), "TEXT_MEGABYTES": 0.1, "NUM_TRAIN_STEPS": 40, "VOCAB_SIZE": 600}
+    values = {"OUTPUT_DIR": str(directory), "TEXT_MEGABYTES": 0.1, "NUM_TRAIN_STEPS": 40, "VOCAB_SIZE": 600}
     for name, value in values.items():
         monkeypatch.setattr(demo, name, types.SimpleNamespace(value=value))
     demo.main()
     shown = capsys.readouterr().out
-    check(folder, shown)
+    check_demo(directory, shown)
     assert "Returns a [MASK] of the same shape" in shown
 
 
 @pytest.mark.slow
 def test_demo_end_to_end(tmp_path):
-    folder = tmp_path / "demo"
-    arguments = ["--text_megabytes=0.2", "--num_train_steps=40", "--vocab_size=600", f"--output_dir={folder}"]
+    directory = tmp_path / "demo"
+    arguments = ["--text_megabytes=0.2", "--num_train_steps=40", "--vocab_size=600", f"--output_dir={directory}"]
     done = subprocess.run([sys.executable, REPOSITORY / "demo.py", *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    check(folder, done.stdout)
+    check_demo(directory, done.stdout)
     assert "Returns a [MASK] of the same shape" in done.stdout
 
 
-def test_a_folder_of_ones_own_stays(tmp_path):
-    occupied = tmp_path / "mine"
+def test_an_existing_directory_is_kept(tmp_path):
+    occupied = tmp_path / "work"
     occupied.mkdir()
     (occupied / "thesis.txt").touch()
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""run_classifier.py --teacher as a user calls it: what a student learns, what is kept, what a killed run ends with."""
+"""run_classifier.py --teacher as a user calls it: what a student learns, what is stored, resuming after a kill."""
 
 import json
 import shutil
@@ -26,14 +26,14 @@ TRAIN, DEV, FURTHER = rows(48, seed=1), rows(40, seed=2), rows(16, seed=3)
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("inputs")
-    write_model_files(folder, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
-    write_csv(folder / "train.csv", TRAIN)
-    write_csv(folder / "dev.csv", DEV)
-    write_csv(folder / "more.csv", FURTHER)
-    (folder / "more.txt").write_text("".join(f"{text}\n" for text, _ in FURTHER))
-    write_teacher(folder / "teacher")
-    return folder
+    directory = tmp_path_factory.mktemp("inputs")
+    write_model_files(directory, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
+    write_csv(directory / "train.csv", TRAIN)
+    write_csv(directory / "dev.csv", DEV)
+    write_csv(directory / "more.csv", FURTHER)
+    (directory / "more.txt").write_text("".join(f"{text}\n" for text, _ in FURTHER))
+    write_teacher(directory / "teacher")
+    return directory
 
 
 def flags(inputs: Path, output_dir: Path, **changes):
@@ -56,21 +56,21 @@ def arguments(inputs: Path, **asked) -> list[str]:
     return [f"--{name}={getattr(given, name)}" for name in sorted(names)]
 
 
-def weights(folder: Path) -> dict[str, np.ndarray]:
-    reader = tf.train.load_checkpoint(checkpoints.latest(folder))
+def weights(directory: Path) -> dict[str, np.ndarray]:
+    reader = tf.train.load_checkpoint(checkpoints.latest(directory))
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
-def check_same(folder: Path, other: Path) -> None:
-    values, expected = weights(folder), weights(other)
+def assert_same_weights(directory: Path, other: Path) -> None:
+    values, expected = weights(directory), weights(other)
     assert values.keys() == expected.keys()
     for name, value in values.items():
         np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
 
 def test_a_student_of_a_teacher(inputs: Path, tmp_path: Path, scripts: Scripts) -> None:
-    folder = tmp_path / "student"
-    done = scripts.run("run_classifier.py", arguments(inputs, **flags(inputs, folder, num_train_epochs=1.0)))
+    directory = tmp_path / "student"
+    done = scripts.run("run_classifier.py", arguments(inputs, **flags(inputs, directory, num_train_epochs=1.0)))
     assert done.returncode == 0, done.stderr
     assert "Training: 80 examples, 1 epoch, 5 steps of 16" in done.stderr
     assert "Computed the teacher's logits for 48 rows of" in done.stderr
@@ -80,9 +80,9 @@ def test_a_student_of_a_teacher(inputs: Path, tmp_path: Path, scripts: Scripts) 
     assert f"Teacher on the dev data: accuracy {np.mean(right):.4g}, macro_f1 " in done.stderr
     assert f"Teacher: accuracy {np.mean(right):.4g}, macro_f1 " in done.stderr
     assert "; student: accuracy " in done.stderr
-    assert unlisted(folder, run_files.CLASSIFICATION) == []
-    assert count_records([folder / "train.tf_record"]) == 48
-    kept = {path.name.split("-")[0]: np.load(path) for path in (folder / "teacher_logits").iterdir()}
+    assert unlisted(directory, run_files.CLASSIFICATION) == []
+    assert count_records([directory / "train.tf_record"]) == 48
+    kept = {path.name.split("-")[0]: np.load(path) for path in (directory / "teacher_logits").iterdir()}
     assert {name: values.shape for name, values in kept.items()} == {
         "train": (48, 2),
         "dev": (40, 2),
@@ -113,15 +113,15 @@ def test_a_killed_training_ends_with_the_same_bits(inputs: Path, tmp_path: Path,
     while process.poll() is None and not (path.exists() and len(path.read_text().splitlines()) >= 3):
         time.sleep(0.002)
     process.kill()
-    assert process.wait() == -signal.SIGKILL, "it was over too soon"
+    assert process.wait() == -signal.SIGKILL, "it ended too soon"
     assert 8 <= checkpoints.step_of(checkpoints.latest(tmp_path / "broken")) < 30
     run(inputs, **asked)
-    check_same(tmp_path / "broken", tmp_path / "whole")
+    assert_same_weights(tmp_path / "broken", tmp_path / "whole")
     assert path.read_text() == (tmp_path / "whole" / "eval_history.jsonl").read_text()
 
 
 @pytest.mark.slow
-def test_seeds_and_later_trainings_have_one_computation(inputs: Path, tmp_path: Path, monkeypatch) -> None:
+def test_seeds_and_later_trainings_share_the_logits_of_the_teacher(inputs: Path, tmp_path: Path, monkeypatch) -> None:
     from bert_tf2.tasks.finetuning import kept_outputs
 
     computed, plain = [], kept_outputs.compute
@@ -140,7 +140,7 @@ def test_seeds_and_later_trainings_have_one_computation(inputs: Path, tmp_path: 
 
 @pytest.mark.slow
 def test_a_student_learns_from_its_teacher_alone(inputs: Path, tmp_path: Path) -> None:
-    """The labels of the rows are of no use; the teacher, who learned good ones, has other names for nothing."""
+    """The labels of its rows are useless; the teacher has learned from correct ones."""
     write_model_files(tmp_path)
     write_csv(tmp_path / "train.csv", rows(160, seed=5))
     wrong = [(text, ("good", "bad")[number % 2]) for number, (text, _) in enumerate(rows(160, seed=6))]
@@ -177,8 +177,8 @@ def test_a_student_learns_from_its_teacher_alone(inputs: Path, tmp_path: Path) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["multi_label", "regression", "pairs"])
-def test_other_problems(kind: str, tmp_path: Path) -> None:
-    """Several labels a row, numbers, and pairs, from a teacher to a student."""
+def test_other_problem_types(kind: str, tmp_path: Path) -> None:
+    """Several labels per row, numbers, and pairs, from a teacher to a student."""
     write_model_files(tmp_path)
     lines = {
         "multi_label": lambda text, label: {"text": text, "label": [label, "short"] if len(text) < 12 else [label]},

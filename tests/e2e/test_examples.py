@@ -14,7 +14,7 @@ from bert_tf2 import BertClassifier
 CHECKPOINT = str(GOLDEN / "tiny/bert_model.ckpt")
 
 
-def example(name: str) -> ModuleType:
+def load_example(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, REPOSITORY / "examples" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -23,7 +23,7 @@ def example(name: str) -> ModuleType:
     return module
 
 
-def write(path: Path, rows: list[dict[str, object]]) -> str:
+def write_csv(path: Path, rows: list[dict[str, object]]) -> str:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
@@ -33,13 +33,13 @@ def write(path: Path, rows: list[dict[str, object]]) -> str:
 
 @pytest.fixture
 def labelled(tmp_path: Path) -> str:
-    """Texts that are short or long, which any model can tell."""
+    """Texts that are short or long, which any model can tell apart."""
     lines = [line for line in own_lines() if line][:60]
     rows = [
         {"text": "the" if index % 2 else line, "label": "short" if index % 2 else "long"}
         for index, line in enumerate(lines)
     ]
-    return write(tmp_path / "texts.csv", rows)
+    return write_csv(tmp_path / "texts.csv", rows)
 
 
 def test_every_example_is_tested() -> None:
@@ -52,7 +52,7 @@ def test_every_example_is_tested() -> None:
 
 @pytest.mark.slow
 def test_classify_texts(labelled: str, tmp_path: Path, capsys) -> None:
-    accuracy = example("classify_texts").main(CHECKPOINT, labelled, labelled, str(tmp_path / "model"), 10, 3e-3)
+    accuracy = load_example("classify_texts").main(CHECKPOINT, labelled, labelled, str(tmp_path / "model"), 10, 3e-3)
     assert accuracy > 0.9
     assert "['long', 'short']" in capsys.readouterr().out
     assert BertClassifier.from_pretrained(tmp_path / "model").labels == ("long", "short")
@@ -64,10 +64,10 @@ def test_own_head(tmp_path: Path) -> None:
     rows = [
         {"first": line, "second": line if index % 2 else "the", "score": index % 2} for index, line in enumerate(lines)
     ]
-    pairs = write(tmp_path / "pairs.csv", rows)
-    scores = example("own_head").main(CHECKPOINT, pairs, str(tmp_path / "model.keras"), 10, 3e-3)
+    pairs = write_csv(tmp_path / "pairs.csv", rows)
+    scores = load_example("own_head").main(CHECKPOINT, pairs, str(tmp_path / "model.keras"), 10, 3e-3)
     assert np.mean((scores > 0.5) == (np.arange(len(lines)) % 2 == 1)) > 0.9
 
 
 def test_frozen_features(labelled: str) -> None:
-    assert example("frozen_features").main(CHECKPOINT, labelled, labelled) > 0.9
+    assert load_example("frozen_features").main(CHECKPOINT, labelled, labelled) > 0.9

@@ -42,7 +42,7 @@ def flags_of(model, **options):
     return [f"--{name}={value}" for name, value in chosen.items()]
 
 
-def test_flags_and_defaults_are_the_originals():
+def test_flags_and_defaults_match_the_original():
     defaults = defaults_of("extract_features")
     assert {name: defaults[name] for name in ORIGINAL_DEFAULTS} == ORIGINAL_DEFAULTS
 
@@ -89,7 +89,7 @@ def test_streams(model, tmp_path, scripts):
     assert process.wait() == 0
 
 
-def test_a_reader_that_goes_away(model, tmp_path, scripts):
+def test_a_reader_that_closes_standard_output(model, tmp_path, scripts):
     (tmp_path / "text").write_text("co covid a\n" * 5_000)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -103,32 +103,32 @@ def test_a_reader_that_goes_away(model, tmp_path, scripts):
     assert "Traceback" not in messages
 
 
-def test_goes_on_after_sigkill(model, tmp_path, scripts):
-    """Killed when some blocks are down, it goes on, and writes what a run in one go writes."""
-    text, folder = tmp_path / "text", tmp_path / ".out.unfinished"
+def test_continues_after_sigkill(model, tmp_path, scripts):
+    """Killed after some blocks, it continues, and writes what an uninterrupted run writes."""
+    text, directory = tmp_path / "text", tmp_path / ".out.unfinished"
     text.write_text("co covid a\n+ a\n\nas ||| co\n" * 4_000)
     options = {"input_file": text, "pooling": "mean", "batch_size": 256}
-    program = (  # states are put down after each block, not every few seconds
+    program = (  # its state is saved after each block, not every few seconds
         "from bert_tf2.io import resumable_output; resumable_output._SECONDS_BETWEEN_STATES = 0.0; "
         "from bert_tf2.commands import extract_features; extract_features.main()"
     )
     process = scripts.start_program(program, flags_of(model, output_file=tmp_path / "out", **options))
-    while not (folder / "state.json").exists():
+    while not (directory / "state.json").exists():
         assert process.poll() is None
         time.sleep(0.01)
     process.kill()
     assert process.wait() == -signal.SIGKILL
-    done = json.loads((folder / "state.json").read_text())["done"]["lines"]
+    done = json.loads((directory / "state.json").read_text())["done"]["lines"]
     assert 0 < done < 16_000
     assert not (tmp_path / "out").exists()
 
-    # What the killed run has written is taken as it is: a mark in it stays.
-    lines = folder / "lines.jsonl"
+    # The output of the killed run is reused unchanged: a mark in it stays.
+    lines = directory / "lines.jsonl"
     lines.write_bytes(lines.read_bytes().replace(b"linex_index", b"LINEX_INDEX", 1))
     for name in ("out", "whole"):
         done = scripts.run("extract_features.py", flags_of(model, output_file=tmp_path / name, **options))
         assert done.returncode == 0, done.stderr
-    assert not folder.exists()
+    assert not directory.exists()
     found = (tmp_path / "out").read_text()
     assert found.startswith('{"LINEX_INDEX": 0')
     assert found.lower() == (tmp_path / "whole").read_text().lower()

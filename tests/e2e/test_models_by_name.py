@@ -1,4 +1,4 @@
-"""`--init_checkpoint` with the name of a public model, as a user's environment points to the servers."""
+"""`--init_checkpoint` with the name of a public model, from servers that environment variables name."""
 
 import io
 import zipfile
@@ -16,8 +16,9 @@ def server():
 
 
 def test_a_model_of_the_hub(scripts, server, tmp_path):
-    folder = write_folder(tmp_path / "tiny", "BertForMaskedLM")
-    server.repositories["google-bert/bert-base-uncased"] = {path.name: path.read_bytes() for path in folder.iterdir()}
+    directory = write_folder(tmp_path / "tiny", "BertForMaskedLM")
+    files = {path.name: path.read_bytes() for path in directory.iterdir()}
+    server.repositories["google-bert/bert-base-uncased"] = files
     environment = {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}
     flags = ["--init_checkpoint=bert-base-uncased", f"--output_dir={tmp_path}/google"]
     done = scripts.run("convert_checkpoint.py", flags, environment=environment, directory=str(tmp_path))

@@ -1,4 +1,4 @@
-"""Two worker processes through TF_CONFIG: the numbers of one device, and what becomes of them when one is stopped."""
+"""Two worker processes through TF_CONFIG: the numbers of a single process, also after one of them is stopped."""
 
 import json
 import random
@@ -22,22 +22,22 @@ CONFIG = {**TINY_CONFIG, "hidden_dropout_prob": 0.0, "attention_probs_dropout_pr
 
 @pytest.fixture(scope="module")
 def flags(tmp_path_factory):
-    """Flags of a training, its records made; few masked positions in some of them."""
-    folder = tmp_path_factory.mktemp("made")
+    """Flags of a training, with its records; some of them have few masked positions."""
+    directory = tmp_path_factory.mktemp("inputs")
     words = [f"w{index}" for index in range(35)]
     rng = random.Random(1)
-    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]) + "\n")
+    (directory / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]) + "\n")
     documents = ["\n".join(" ".join(rng.choices(words, k=6)) for _ in range(5)) for _ in range(20)]
-    (folder / "text.txt").write_text("\n\n".join(documents) + "\n")
-    (folder / "bert_config.json").write_text(BertConfig(**CONFIG).to_json_string())
+    (directory / "text.txt").write_text("\n\n".join(documents) + "\n")
+    (directory / "bert_config.json").write_text(BertConfig(**CONFIG).to_json_string())
     lengths = ["--max_seq_length=16", "--max_predictions_per_seq=3"]
-    made = ["--output_file", str(folder / "a.tfrecord"), "--vocab_file", str(folder / "vocab.txt"), *lengths]
-    program = [sys.executable, str(REPOSITORY / "create_pretraining_data.py"), f"--input_file={folder / 'text.txt'}"]
-    subprocess.run([*program, *made, "--short_seq_prob=0.7"], check=True, capture_output=True)
+    outputs = ["--output_file", str(directory / "a.tfrecord"), "--vocab_file", str(directory / "vocab.txt"), *lengths]
+    program = [sys.executable, str(REPOSITORY / "create_pretraining_data.py"), f"--input_file={directory / 'text.txt'}"]
+    subprocess.run([*program, *outputs, "--short_seq_prob=0.7"], check=True, capture_output=True)
     return [
         *lengths,
-        f"--input_file={folder / 'a.tfrecord'}",
-        f"--bert_config_file={folder / 'bert_config.json'}",
+        f"--input_file={directory / 'a.tfrecord'}",
+        f"--bert_config_file={directory / 'bert_config.json'}",
         "--do_train",
         "--train_batch_size=4",
         "--num_warmup_steps=2",
@@ -63,8 +63,8 @@ def start_workers(scripts, flags, output_dir):
     return [start(scripts, [*flags, strategy], output_dir, TF_CONFIG=config) for config in configs]
 
 
-def end(processes):
-    """Exit statuses, and what each wrote."""
+def wait_for_end(processes):
+    """Waits; returns the exit statuses and what each process logged."""
     codes = [process.wait() for process in processes]
     return codes, [process.stderr.read_text() for process in processes]
 
@@ -75,14 +75,14 @@ def wait_for(path, processes):
     assert path.exists()
 
 
-def weights(folder, step):
-    reader = tf.train.load_checkpoint(str(folder / f"model.ckpt-{step}"))
+def weights(directory, step):
+    reader = tf.train.load_checkpoint(str(directory / f"model.ckpt-{step}"))
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
-def check_same_training(folder, other, step):
-    """Two trainings have the same state at a step, but for rounding."""
-    found, expected = weights(folder, step), weights(other, step)
+def assert_same_training(directory, other, step):
+    """Two trainings have the same state at a step, up to rounding."""
+    found, expected = weights(directory, step), weights(other, step)
     assert set(found) == set(expected)
     counters = {"global_step", "input_position", "skipped_steps"}
     assert all(found[name] == expected[name] for name in counters)
@@ -100,12 +100,12 @@ def check_same_training(folder, other, step):
 
 def test_two_workers(flags, scripts, tmp_path):
     one, two, steps = tmp_path / "one", tmp_path / "two", ["--num_train_steps=4"]
-    codes, shown = end([start(scripts, [*flags, *steps], one)])
+    codes, shown = wait_for_end([start(scripts, [*flags, *steps], one)])
     assert codes == [0], shown
-    codes, shown = end(start_workers(scripts, [*flags, *steps], two))
+    codes, shown = wait_for_end(start_workers(scripts, [*flags, *steps], two))
     assert codes == [0, 0], shown
     assert ["Trained 4 steps" in text for text in shown] == [True, False]
-    check_same_training(two, one, 4)
+    assert_same_training(two, one, 4)
 
 
 @pytest.mark.slow
@@ -113,16 +113,16 @@ def test_two_workers_that_are_stopped(flags, scripts, tmp_path):
     steps = 60
     flags = [*flags, f"--num_train_steps={steps}"]
     one, two, broken = tmp_path / "one", tmp_path / "two", tmp_path / "broken"
-    codes, shown = end([start(scripts, flags, one)])
+    codes, shown = wait_for_end([start(scripts, flags, one)])
     assert codes == [0], shown
-    codes, shown = end(start_workers(scripts, flags, two))
+    codes, shown = wait_for_end(start_workers(scripts, flags, two))
     assert codes == [0, 0], shown
-    check_same_training(two, one, 20)
+    assert_same_training(two, one, 20)
 
     workers = start_workers(scripts, flags, broken)
     wait_for(broken / "model.ckpt-6.index", workers)
-    workers[1].send_signal(signal.SIGTERM)  # one is asked, both stop
-    codes, shown = end(workers)
+    workers[1].send_signal(signal.SIGTERM)  # one gets the signal, both stop
+    codes, shown = wait_for_end(workers)
     assert codes == [75, 75], shown
     assert "Another worker requested a stop: saved step" in shown[0]
     assert "SIGTERM requested a stop: saved step" in shown[1]
@@ -132,12 +132,12 @@ def test_two_workers_that_are_stopped(flags, scripts, tmp_path):
     workers = start_workers(scripts, flags, broken)
     wait_for(broken / f"model.ckpt-{newest + newest % 2 + 4}.index", workers)
     workers[1].kill()
-    codes, shown = end(workers)
+    codes, shown = wait_for_end(workers)
     assert codes == [1, -signal.SIGKILL], shown
     assert "ERROR: Another worker was lost (" in shown[0]
     assert "Restart all workers: they continue from" in shown[0]
 
-    codes, shown = end(start_workers(scripts, flags, broken))
+    codes, shown = wait_for_end(start_workers(scripts, flags, broken))
     assert codes == [0, 0], shown
     final = weights(two, steps)
     for name, value in weights(broken, steps).items():

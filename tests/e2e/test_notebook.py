@@ -1,4 +1,4 @@
-"""The notebook of examples/: a valid one, with the outputs of its own cells."""
+"""The notebook of examples/: it is valid, and its stored outputs are those of its cells."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from helpers.repository import REPOSITORY
 NOTEBOOK = REPOSITORY / "examples/sentiment.ipynb"
 
 
-def kinds(outputs: list) -> list[tuple[str, list[str]]]:
+def output_types(outputs: list) -> list[tuple[str, list[str]]]:
     return [(output.output_type, sorted(output.get("data", {}))) for output in outputs]
 
 
@@ -26,12 +26,12 @@ def test_the_notebook_is_valid_and_was_run_from_top_to_bottom() -> None:
 
 
 @pytest.mark.slow
-def test_its_cells_run_and_say_what_it_shows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_its_cells_reproduce_the_stored_outputs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(NOTEBOOK.parent)
     before = sorted(NOTEBOOK.parent.iterdir())
     outputs, variables = notebooks.execute(NOTEBOOK)
     stored = [cell.outputs for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
-    assert [kinds(one) for one in outputs] == [kinds(one) for one in stored]
+    assert [output_types(one) for one in outputs] == [output_types(one) for one in stored]
     confusion = variables["confusion"].to_numpy()
     assert confusion.shape == (2, 2)
     assert confusion.sum() == len(variables["test"]) == 60

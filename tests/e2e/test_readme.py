@@ -1,4 +1,4 @@
-"""README.md: every command in it, in the order it stands, in a directory that has what a clone has."""
+"""README.md: every command in it, in order, in a directory like that of a clone."""
 
 import contextlib
 import dataclasses
@@ -66,7 +66,7 @@ ALL = list(commands())
 OURS = [command for command in ALL if command.script]
 
 
-def test_it_is_a_page_to_read() -> None:
+def test_the_page_is_short_and_has_all_scripts() -> None:
     assert TEXT.count("\n") < 250
     assert {command.script for command in OURS} == SCRIPTS - {"inspect_model"}
     assert len(re.findall("```", TEXT)) % 2 == 0
@@ -74,8 +74,8 @@ def test_it_is_a_page_to_read() -> None:
         assert (REPOSITORY / picture).stat().st_size < 150_000
 
 
-def test_programs_that_install() -> None:
-    """Extras that are named exist; other programs than pip and ours are those of Python and the shell."""
+def test_commands_that_install() -> None:
+    """All extras exist; besides pip and our scripts there are only programs of Python and the shell."""
     others = [command.line for command in ALL if not command.script]
     assert [re.sub(r"'.*'", "X", line) for line in others] == [
         "python3 -m venv .venv",
@@ -89,7 +89,7 @@ def test_programs_that_install() -> None:
 
 
 def test_sections_do_not_share_directories() -> None:
-    """And what is read comes with the repository, or from a command before."""
+    """Their inputs come with the repository or from an earlier command."""
     written: dict[str, str] = {}
     for command in OURS:
         for flag, value in (flag.lstrip("-").split("=", 1) for flag in command.flags if "=" in flag):
@@ -103,15 +103,15 @@ def test_sections_do_not_share_directories() -> None:
         assert command.stdin is None or (REPOSITORY / command.stdin).is_file()
 
 
-def clone(folder: Path) -> Path:
-    shutil.copytree(REPOSITORY / "examples", folder / "examples")
-    return folder
+def write_clone(directory: Path) -> Path:
+    shutil.copytree(REPOSITORY / "examples", directory / "examples")
+    return directory
 
 
 @pytest.mark.parametrize("command", OURS, ids=itertools.count())
-def test_flags_are_understood(command: Command, scripts: Scripts, tmp_path: Path) -> None:
-    """What can be seen before anything is read but the files of the repository."""
-    clone(tmp_path)
+def test_flags_are_valid(command: Command, scripts: Scripts, tmp_path: Path) -> None:
+    """As far as can be seen without running the commands."""
+    write_clone(tmp_path)
     for name in ("vocab.txt", "records/part-0"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -120,8 +120,8 @@ def test_flags_are_understood(command: Command, scripts: Scripts, tmp_path: Path
 
 
 @contextlib.contextmanager
-def public_models(folder: Path) -> Iterator[dict[str, str]]:
-    """A server with tiny models under the names of public ones; the environment that leads to it."""
+def public_models(directory: Path) -> Iterator[dict[str, str]]:
+    """Serves tiny models under the names of public ones; yields the environment variables that lead there."""
     from helpers.golden_outputs import own_vocabulary
 
     from bert_tf2 import checkpoints
@@ -130,23 +130,23 @@ def public_models(folder: Path) -> Iterator[dict[str, str]]:
     from bert_tf2.modeling.encoder import BertModel
 
     vocabulary = own_vocabulary("uncased")
-    (folder / "google").mkdir()
-    shutil.copy(vocabulary, folder / "google" / "vocab.txt")
+    (directory / "google").mkdir()
+    shutil.copy(vocabulary, directory / "google" / "vocab.txt")
     size = len(Path(vocabulary).read_text(encoding="utf-8").splitlines())
     config = BertConfig(size, hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=64)
-    (folder / "google" / "bert_config.json").write_text(config.to_json_string())
+    (directory / "google" / "bert_config.json").write_text(config.to_json_string())
     variables = checkpoints.tf_variables(BertModel(config).named_variables())
-    checkpoints.write(str(folder / "google" / "bert_model.ckpt"), variables)
-    convert(ConversionConfig(str(folder / "google"), str(folder / "hub"), output_format="huggingface"))
+    checkpoints.write(str(directory / "google" / "bert_model.ckpt"), variables)
+    convert(ConversionConfig(str(directory / "google"), str(directory / "hub"), output_format="huggingface"))
     with serving(ModelServer()) as server:
-        content = {path.name: path.read_bytes() for path in (folder / "hub").iterdir()}
+        content = {path.name: path.read_bytes() for path in (directory / "hub").iterdir()}
         server.repositories = dict.fromkeys(HUB_MODELS, content)
-        yield {"HF_ENDPOINT": server.url, "HF_HOME": str(folder / "cache"), "HF_HUB_OFFLINE": "0"}
+        yield {"HF_ENDPOINT": server.url, "HF_HOME": str(directory / "cache"), "HF_HUB_OFFLINE": "0"}
 
 
 @pytest.mark.slow
 def test_every_command_in_order(scripts: Scripts, tmp_path: Path) -> None:
-    work = clone(tmp_path / "clone")
+    work = write_clone(tmp_path / "clone")
     with public_models(tmp_path) as environment:
         for command in OURS:
             stdin = command.stdin and str(work / command.stdin)

@@ -1,6 +1,6 @@
-"""The original's commands for TPUs, with ram:// in the place of gs://: the same files as with local paths.
+"""The original's commands for TPUs, with ram:// instead of gs://: the same files as with local paths.
 
-All run in one process, as ram:// is the memory of one.
+All run in one process, as ram:// is memory of a process.
 """
 
 import json
@@ -33,7 +33,7 @@ copy_tree(f"{remote}/out", f"{local}/remote")
 events = "pretraining_output/eval"  # which ram:// does not list, because of eval_results.txt
 copy_tree(f"{remote}/out/{events}", f"{local}/remote/{events}")
 """
-# What has times or random names in it, and data of checkpoints, which their index stands for.
+# Files with times or random names in them, and data of checkpoints, whose index is compared instead.
 NOT_COMPARED = (".data-00000-of-00001", "summary.json", "record_index.json", ".pb")
 WORDS = [f"w{index}" for index in range(20)]
 CREATE = """create_pretraining_data
@@ -54,15 +54,15 @@ def arguments(command: str) -> list[str]:
 def root(tmp_path: Path) -> Path:
     """A directory with `in`: texts, a vocabulary, a config."""
     rng = random.Random(1)
-    place = tmp_path / "in"
-    place.mkdir()
+    inputs = tmp_path / "in"
+    inputs.mkdir()
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, "good", "bad"]
-    (place / "vocab.txt").write_text("\n".join(pieces) + "\n")
+    (inputs / "vocab.txt").write_text("\n".join(pieces) + "\n")
     no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    (place / "bert_config.json").write_text(BertConfig(**{**TINY_CONFIG, **no_dropout}).to_json_string())
+    (inputs / "bert_config.json").write_text(BertConfig(**{**TINY_CONFIG, **no_dropout}).to_json_string())
     for name in ("text1", "text2", "more"):
         documents = ["\n".join(" ".join(rng.choices(WORDS, k=6)) for _ in range(5)) for _ in range(8)]
-        (place / f"{name}.txt").write_text("\n\n".join(documents) + "\n")
+        (inputs / f"{name}.txt").write_text("\n\n".join(documents) + "\n")
     return tmp_path
 
 
@@ -73,25 +73,25 @@ def run(scripts: Scripts, root: Path, commands: list[str]) -> str:
 
 
 def assert_same_files(root: Path) -> None:
-    """`out` and `remote`, which the same commands have written, have the same files with the same content."""
+    """Checks that `out` and `remote`, written by the same commands, have the same files with the same content."""
     local, remote = root / "out", root / "remote"
-    assert names(local) == names(remote)
-    for name in names(local):
+    assert file_names(local) == file_names(remote)
+    for name in file_names(local):
         if name.endswith(".index"):
             assert_same_checkpoint(str(local / name), str(remote / name))
         elif not name.endswith(NOT_COMPARED):
-            contents = [comparable((place / name).read_bytes(), root) for place in (local, remote)]
+            contents = [comparable((directory / name).read_bytes(), root) for directory in (local, remote)]
             assert contents[0] == contents[1], name
 
 
 def comparable(content: bytes, root: Path) -> bytes:
-    """Without the place, which is also in the command that a report shows, and the time of a report."""
+    """The content without the path, which is also in the command that a report shows, and the time of a report."""
     return re.sub(rb"\d+ \w+ \d{4}, \d\d:\d\d", b"", content.replace(REMOTE.encode(), str(root).encode()))
 
 
-def names(place: Path) -> set[str]:
-    """Without what has its time in its name, and the locks that stay on the local side."""
-    found = (path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
+def file_names(directory: Path) -> set[str]:
+    """All files except those with a time in their name and the locks, which stay on the local side."""
+    found = (path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
     return {name for name in found if not any(part in name for part in ("runs/", "tfevents", ".lock"))}
 
 
@@ -112,8 +112,8 @@ def test_pretraining_from_text_to_results_with_a_resume(scripts: Scripts, root: 
     output = root / "remote" / "pretraining_output"
     assert "global_step = 2\n" in (output / "eval_results.txt").read_text()
     assert (output / "checkpoint").read_text().startswith('model_checkpoint_path: "model.ckpt-2"\n')
-    for place, count in ((output, 2), (output / "eval", 1)):
-        assert [events.stat().st_size > 100 for events in place.glob("events.out.tfevents.*")] == [True] * count
+    for directory, count in ((output, 2), (output / "eval", 1)):
+        assert [events.stat().st_size > 100 for events in directory.glob("events.out.tfevents.*")] == [True] * count
     described = [json.loads(path.read_text())["config"] for path in output.glob("runs/*.json")]
     assert {values["input_file"] for values in described} == {f"{REMOTE}/out/tf_examples.tfrecord"}
     assert not list(output.rglob(".*"))

@@ -51,17 +51,17 @@ ORIGINAL_DEFAULTS = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a vocabulary, a config, and 160 rows to learn, 60 to evaluate."""
-    folder = tmp_path_factory.mktemp("made")
-    write_model_files(folder)
-    write_csv(folder / "train.csv", rows(160, seed=1))
-    write_csv(folder / "dev.csv", rows(60, seed=2))
-    return folder
+    directory = tmp_path_factory.mktemp("inputs")
+    write_model_files(directory)
+    write_csv(directory / "train.csv", rows(160, seed=1))
+    write_csv(directory / "dev.csv", rows(60, seed=2))
+    return directory
 
 
-def own(made: Path, **flags):
-    return {"train_file": str(made / "train.csv"), "dev_file": str(made / "dev.csv"), **flags}
+def data_flags(inputs: Path, **flags):
+    return {"train_file": str(inputs / "train.csv"), "dev_file": str(inputs / "dev.csv"), **flags}
 
 
 def lines_of(path: Path) -> list[dict]:
@@ -71,7 +71,7 @@ def lines_of(path: Path) -> list[dict]:
 # --- The same as the original ----------------------------------------------------------------------------------------
 
 
-def test_flags_and_defaults_are_the_originals() -> None:
+def test_flags_and_defaults_match_the_original() -> None:
     defaults = defaults_of("run_classifier")
     assert {name: defaults[name] for name in ORIGINAL_DEFAULTS} == ORIGINAL_DEFAULTS
 
@@ -84,25 +84,25 @@ def test_golden_records_and_result_files(tmp_path: Path, task: str) -> None:
 
 
 @pytest.mark.slow
-def test_evaluation_is_the_same_in_batches_of_any_size(made: Path, tmp_path: Path) -> None:
+def test_evaluation_is_the_same_in_batches_of_any_size(inputs: Path, tmp_path: Path) -> None:
     write_model_files(tmp_path)
-    results = run(tmp_path, **own(made), do_train=True, do_eval=True, num_train_epochs=1.0)
+    results = run(tmp_path, **data_flags(inputs), do_train=True, do_eval=True, num_train_epochs=1.0)
     for size in (1, 7, 60):
-        again = run(tmp_path, dev_file=str(made / "dev.csv"), do_eval=True, eval_batch_size=size)
+        again = run(tmp_path, dev_file=str(inputs / "dev.csv"), do_eval=True, eval_batch_size=size)
         assert_results_close({**again, "loss": 0}, {**results, "loss": 0}, forward(1), scale=1)
         of_rows = abs(again["loss"] - again["eval_loss"]) <= bound(1, forward(1))
         assert of_rows == (size != 7)
 
 
-# --- Custom data -----------------------------------------------------------------------------------------------
+# --- Custom data -----------------------------------------------------------------------------------------------------
 
 
-def test_a_users_way_from_a_table_to_predictions(made: Path, tmp_path: Path, scripts: Scripts) -> None:
+def test_from_a_table_to_predictions(inputs: Path, tmp_path: Path, scripts: Scripts) -> None:
     shown = scripts.call(
         "run_classifier.py",
-        **own(made),
-        vocab_file=made / "vocab.txt",
-        bert_config_file=made / "bert_config.json",
+        **data_flags(inputs),
+        vocab_file=inputs / "vocab.txt",
+        bert_config_file=inputs / "bert_config.json",
         output_dir=tmp_path / "model",
         do_train=True,
         do_eval=True,
@@ -116,74 +116,74 @@ def test_a_users_way_from_a_table_to_predictions(made: Path, tmp_path: Path, scr
     assert "All 160 rows fit into max_seq_length=16" in shown
     assert "***** Eval results *****" in shown
     assert "true \\ predicted" in shown
-    folder = tmp_path / "model"
-    names = {path.name for path in folder.iterdir()}
-    assert unlisted(folder, run_files.CLASSIFICATION) == unlisted(folder / "best", run_files.CLASSIFICATION) == []
+    directory = tmp_path / "model"
+    names = {path.name for path in directory.iterdir()}
+    assert unlisted(directory, run_files.CLASSIFICATION) == unlisted(directory / "best", run_files.CLASSIFICATION) == []
     assert names >= {"best", "bert_config.json", "vocab.txt", "task.json", "labels.txt", "train.tf_record", "runs"}
     assert names >= {"eval.tf_record", "eval_results.txt", "label_report.json", "label_report.png", "checkpoint"}
-    values = dict(line.split(" = ") for line in (folder / "eval_results.txt").read_text().splitlines())
+    values = dict(line.split(" = ") for line in (directory / "eval_results.txt").read_text().splitlines())
     assert float(values["eval_accuracy"]) > 0.9
-    check_report(folder, float(values["eval_accuracy"]), made / "dev.csv")
-    assert [entry["step"] for entry in lines_of(folder / "eval_history.jsonl")] == [10, 20, 30, 40, 50]
+    check_report(directory, float(values["eval_accuracy"]), inputs / "dev.csv")
+    assert [entry["step"] for entry in lines_of(directory / "eval_history.jsonl")] == [10, 20, 30, 40, 50]
 
     # Prediction needs the directory alone, and rows.
     asked = rows(30, seed=9)
     with gzip.open(tmp_path / "new.jsonl.gz", "wt") as file:
         file.writelines(json.dumps({"id": f"r{index}", "text": text}) + "\n" for index, (text, _) in enumerate(asked))
     shown = scripts.call(
-        "run_classifier.py", output_dir=folder, predict_file=tmp_path / "new.jsonl.gz", do_predict=True
+        "run_classifier.py", output_dir=directory, predict_file=tmp_path / "new.jsonl.gz", do_predict=True
     )
     assert "Predicted 30 rows" in shown
-    predictions = lines_of(folder / "predictions.jsonl")
+    predictions = lines_of(directory / "predictions.jsonl")
     assert [line["id"] for line in predictions] == [f"r{index}" for index in range(30)]
     assert np.mean([line["label"] == label for line, (_, label) in zip(predictions, asked, strict=True)]) > 0.9
     assert all(max(line["probabilities"], key=line["probabilities"].get) == line["label"] for line in predictions)
-    probabilities = [line.split("\t") for line in (folder / "test_results.tsv").read_text().splitlines()]
+    probabilities = [line.split("\t") for line in (directory / "test_results.tsv").read_text().splitlines()]
     assert [[float(cell) for cell in row] for row in probabilities] == [
         pytest.approx(list(line["probabilities"].values())) for line in predictions
     ]
 
 
-def check_report(folder: Path, accuracy: float, dev: Path) -> None:
-    """The page has all that all tasks have; each row of the file has a row, in its order."""
-    page = (folder / "report.html").read_text(encoding="utf-8")
+def check_report(directory: Path, accuracy: float, dev: Path) -> None:
+    """The page has the sections of all tasks; each row of the file has a row of predictions, in the same order."""
+    page = (directory / "report.html").read_text(encoding="utf-8")
     assert re.findall("<h2>(.*?)</h2>", page) == [
         *("Scores", "Learning curves", "Labels", "Confusions", "Calibration and thresholds", "Worst errors"),
         *("Length and truncation", "Command and versions", "Files beside this page"),
     ]
     assert f"<dt>accuracy</dt><dd><b>{100 * accuracy:.1f} %</b><small>95 % interval" in page
     assert "run_classifier.py --train_file=" in page
-    evaluated = lines_of(folder / "eval_predictions.jsonl")
+    evaluated = lines_of(directory / "eval_predictions.jsonl")
     with open(dev, newline="") as file:
         expected = list(csv.DictReader(file))
     assert [(line["text"], line["truth"]) for line in evaluated] == [(row["text"], row["label"]) for row in expected]
     assert np.mean([line["right"] for line in evaluated]) == pytest.approx(accuracy)
-    with open(folder / "eval_predictions.csv", newline="") as file:
+    with open(directory / "eval_predictions.csv", newline="") as file:
         table = list(csv.DictReader(file))
     assert [row["prediction"] for row in table] == [line["prediction"] for line in evaluated]
 
 
-def test_from_one_table_alone_to_the_label_of_a_text(
-    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_from_a_single_table_to_the_label_of_a_text(
+    inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_model_files(tmp_path)
-    train = {"train_file": str(made / "train.csv"), "do_train": True, "num_train_epochs": 5.0}
+    train = {"train_file": str(inputs / "train.csv"), "do_train": True, "num_train_epochs": 5.0}
     results = run(tmp_path, **train, validation_split=0.25, do_eval=True)
     assert results["eval_accuracy"] > 0.9
-    folder = tmp_path / "model"
-    assert unlisted(folder, run_files.CLASSIFICATION) == []
-    held_out = json.loads((folder / "validation_split.json").read_text())["held_out"]
-    assert (len(held_out), count_records([folder / "eval.tf_record"])) == (40, 40)
-    again = run(tmp_path, train_file=str(made / "train.csv"), do_eval=True)
+    directory = tmp_path / "model"
+    assert unlisted(directory, run_files.CLASSIFICATION) == []
+    held_out = json.loads((directory / "validation_split.json").read_text())["held_out"]
+    assert (len(held_out), count_records([directory / "eval.tf_record"])) == (40, 40)
+    again = run(tmp_path, train_file=str(inputs / "train.csv"), do_eval=True)
     assert_results_close({**again, "loss": 0}, {**results, "loss": 0}, forward(1), scale=1)
     for word, label in (("happy", "good"), ("sad", "bad")):
         run(tmp_path, text=f"w1 {word} w2")
         printed = capsys.readouterr().out
         assert json.loads(printed)["label"] == label
-        assert printed == (folder / "predictions.jsonl").read_text()
+        assert printed == (directory / "predictions.jsonl").read_text()
 
 
-def test_several_labels_a_row(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_labels_per_row(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_model_files(tmp_path)
     made_rows = rows(200, seed=1)
     marked = [
@@ -241,14 +241,14 @@ def test_regression_from_tables_without_header(tmp_path: Path) -> None:
 
 
 def test_balanced_classes(tmp_path: Path, caplog) -> None:
-    """A model that has learned little gives a rare label more probability where it counts more."""
+    """A model that has learned little gives a rare label more probability if it has a larger weight."""
     write_model_files(tmp_path)
     write_csv(tmp_path / "train.csv", rows(200, seed=1, good=0.05))
     write_csv(tmp_path / "dev.csv", rows(20, seed=2))
     caplog.set_level("INFO")
     means = {}
     for weights in ("none", "balanced"):
-        flags = own(tmp_path, class_weights=weights, output_dir=str(tmp_path / weights), num_train_epochs=2.0)
+        flags = data_flags(tmp_path, class_weights=weights, output_dir=str(tmp_path / weights), num_train_epochs=2.0)
         run(tmp_path, **flags, do_train=True, do_predict=True, predict_file=str(tmp_path / "dev.csv"))
         predictions = lines_of(tmp_path / weights / "predictions.jsonl")
         means[weights] = np.mean([line["probabilities"]["good"] for line in predictions])
@@ -289,10 +289,10 @@ def test_balanced_classes(tmp_path: Path, caplog) -> None:
         ({"do_train": False, "init_checkpoint": "x"}, "There is no x: the directory of a model on this machine"),
     ],
 )
-def test_mistakes(made: Path, tmp_path: Path, flags, sentence: str) -> None:
-    given = {**own(made), "output_dir": str(tmp_path / "model"), "do_train": True, "do_eval": True, **flags}
+def test_mistakes(inputs: Path, tmp_path: Path, flags, sentence: str) -> None:
+    given = {**data_flags(inputs), "output_dir": str(tmp_path / "model"), "do_train": True, "do_eval": True, **flags}
     with pytest.raises(InputError, match=sentence):
-        run(made, **given)
+        run(inputs, **given)
     assert not (tmp_path / "model" / "checkpoint").exists()
 
 
@@ -309,11 +309,11 @@ def test_a_checkpoint_without_a_head_is_not_evaluated(tmp_path: Path) -> None:
         run(tmp_path, **asked, **tiny)
 
 
-def test_a_model_that_was_not_trained_here(made: Path, tmp_path: Path, caplog, capsys) -> None:
-    """Its directory knows the labels, whether it is given as --init_checkpoint or, for predictions, as --output_dir."""
+def test_a_converted_model(inputs: Path, tmp_path: Path, caplog, capsys) -> None:
+    """The labels are those of its directory, given as --init_checkpoint or, for predictions, as --output_dir."""
     caplog.set_level("INFO")
-    flags = own(made, output_dir=str(tmp_path / "trained"), do_train=True, max_seq_length=12, num_train_epochs=1)
-    run(made, **{**flags, "dev_file": None})
+    flags = data_flags(inputs, dev_file=None, do_train=True, max_seq_length=12, num_train_epochs=1)
+    run(inputs, **flags, output_dir=str(tmp_path / "trained"))
     outside = {"train_file": None, "dev_file": None, "vocab_file": None, "bert_config_file": None, "text": "w1 happy"}
     outside["max_seq_length"] = None
     config = {"predict_batch_size": 16}
@@ -322,37 +322,37 @@ def test_a_model_that_was_not_trained_here(made: Path, tmp_path: Path, caplog, c
     for format_ in ("google", "huggingface"):
         model = str(tmp_path / format_)
         convert(ConversionConfig(str(tmp_path / "trained"), model, output_format=format_))
-        run(made, **config, **outside, output_dir=str(tmp_path / "new"), init_checkpoint=model)
-        run(made, **config, **outside, output_dir=model)
+        run(inputs, **config, **outside, output_dir=str(tmp_path / "new"), init_checkpoint=model)
+        run(inputs, **config, **outside, output_dir=model)
         assert f"{model} is not the directory of a training; using the model in it." in caplog.messages
         printed += capsys.readouterr().out.splitlines()
-    run(made, **config, **outside, output_dir=str(tmp_path / "trained"))
+    run(inputs, **config, **outside, output_dir=str(tmp_path / "trained"))
     printed += capsys.readouterr().out.splitlines()
     labels = [json.loads(line)["probabilities"] for line in printed if line.startswith('{"id"')]
     assert len(labels) == 5
     for probabilities in labels:
         assert_close(probabilities["good"], labels[-1]["good"], forward(1))
     with pytest.raises(InputError, match="is for single texts; omit --text_pair"):
-        run(made, **config, **outside, output_dir=str(tmp_path / "google"), text_pair="b")
+        run(inputs, **config, **outside, output_dir=str(tmp_path / "google"), text_pair="b")
 
 
-def test_a_dry_run_writes_nothing(made: Path, tmp_path: Path, caplog) -> None:
+def test_a_dry_run_writes_nothing(inputs: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
-    flags = own(made, output_dir=str(tmp_path / "model"), dry_run=True, do_train=True, do_eval=True)
-    assert run(made, **flags) is None
+    flags = data_flags(inputs, output_dir=str(tmp_path / "model"), dry_run=True, do_train=True, do_eval=True)
+    assert run(inputs, **flags) is None
     assert "Dry run: all checks passed; nothing was written" in caplog.text
     assert not list(tmp_path.iterdir())
 
 
-def test_truncation_is_counted(made: Path, tmp_path: Path, caplog) -> None:
+def test_truncation_is_counted(inputs: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
-    flags = own(made, output_dir=str(tmp_path / "model"), dry_run=True, do_train=True)
-    run(made, **flags, max_seq_length=5)
+    flags = data_flags(inputs, output_dir=str(tmp_path / "model"), dry_run=True, do_train=True)
+    run(inputs, **flags, max_seq_length=5)
     assert "were truncated to max_seq_length=5; the longest had 10 tokens" in caplog.text
 
 
 def test_config_names_every_flag() -> None:
-    """What the dataclass asks for, the script has."""
+    """The script has a flag for each field of the dataclass."""
     asked = config(Path("x"), do_eval=True)
     parts = [asked, asked.optimizer, asked.precision, asked.distribution, asked.tokenizer]
     names = {name for part in parts for name in part.__dataclass_fields__}

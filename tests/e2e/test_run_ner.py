@@ -32,25 +32,25 @@ NOTHING = "\x07"  # a control character, which the tokenizer deletes
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a vocabulary, a config, and sentences to learn and to evaluate."""
-    folder = tmp_path_factory.mktemp("made")
-    write_model_files(folder)
-    write_conll(folder / "train.conll", sentences(160, seed=1))
-    write_conll(folder / "dev.conll", sentences(60, seed=2))
-    return folder
+    directory = tmp_path_factory.mktemp("inputs")
+    write_model_files(directory)
+    write_conll(directory / "train.conll", sentences(160, seed=1))
+    write_conll(directory / "dev.conll", sentences(60, seed=2))
+    return directory
 
 
 @pytest.fixture(scope="module")
-def trained(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a model that knows the tags."""
-    folder = tmp_path_factory.mktemp("trained")
-    run(made, **own(made, folder), do_train=True, num_train_epochs=8.0)
-    return folder
+    directory = tmp_path_factory.mktemp("trained")
+    run(inputs, **data_flags(inputs, directory), do_train=True, num_train_epochs=8.0)
+    return directory
 
 
-def own(made: Path, output_dir: Path, **flags):
-    files = {"train_file": str(made / "train.conll"), "dev_file": str(made / "dev.conll")}
+def data_flags(inputs: Path, output_dir: Path, **flags):
+    files = {"train_file": str(inputs / "train.conll"), "dev_file": str(inputs / "dev.conll")}
     return {**files, "output_dir": str(output_dir), **flags}
 
 
@@ -59,21 +59,21 @@ def lines_of(path: Path) -> list[dict]:
 
 
 def weights(path: Path) -> dict[str, np.ndarray]:
-    """Of a folder's newest checkpoint, or of one by its prefix."""
+    """The variables of a directory's newest checkpoint, or of a checkpoint by its prefix."""
     reader = tf.train.load_checkpoint(checkpoints.latest(path) or str(path))
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
-# --- A user's way ----------------------------------------------------------------------------------------------------
+# --- From files to predictions ---------------------------------------------------------------------------------------
 
 
-def test_from_files_to_predictions(made: Path, tmp_path: Path, scripts: Scripts) -> None:
-    folder = tmp_path / "model"
+def test_from_files_to_predictions(inputs: Path, tmp_path: Path, scripts: Scripts) -> None:
+    directory = tmp_path / "model"
     shown = scripts.call(
         "run_ner.py",
-        **own(made, folder),
-        vocab_file=made / "vocab.txt",
-        bert_config_file=made / "bert_config.json",
+        **data_flags(inputs, directory),
+        vocab_file=inputs / "vocab.txt",
+        bert_config_file=inputs / "bert_config.json",
         do_train=True,
         do_eval=True,
         max_seq_length=16,
@@ -85,40 +85,40 @@ def test_from_files_to_predictions(made: Path, tmp_path: Path, scripts: Scripts)
     assert "160 sentences in 160 windows; the longest has 9 pieces, all fit into max_seq_length=16." in shown
     assert "Training: 160 examples, 8 epochs, 80 steps of 16, 8 of them warm-up" in shown
     assert "type           precision  recall      F1  spans" in shown
-    check_report(folder)
-    names = {path.name for path in folder.iterdir()}
-    assert unlisted(folder, run_files.TAGGING) == unlisted(folder / "best", run_files.TAGGING) == []
+    check_report(directory)
+    names = {path.name for path in directory.iterdir()}
+    assert unlisted(directory, run_files.TAGGING) == unlisted(directory / "best", run_files.TAGGING) == []
     assert names >= {"best", "bert_config.json", "vocab.txt", "task.json", "labels.txt", "runs", "checkpoint", "eval"}
     assert names >= {"eval_results.txt", "eval_history.jsonl", "span_report.json"}
-    assert (folder / "labels.txt").read_text().split() == list(LABELS)
-    values = dict(line.split(" = ") for line in (folder / "eval_results.txt").read_text().splitlines())
+    assert (directory / "labels.txt").read_text().split() == list(LABELS)
+    values = dict(line.split(" = ") for line in (directory / "eval_results.txt").read_text().splitlines())
     expected = ["eval_accuracy", "eval_f1", "eval_loss", "eval_macro_f1", "eval_precision", "eval_recall"]
     assert list(values) == [*expected, "global_step"]
     assert float(values["eval_f1"]) > 0.9
-    history = lines_of(folder / "eval_history.jsonl")
+    history = lines_of(directory / "eval_history.jsonl")
     assert [entry["step"] for entry in history] == list(range(10, 81, 10))
     best = max(history, key=lambda entry: entry["eval_f1"])
-    assert checkpoints.step_of(checkpoints.latest(folder / "best")) == best["step"]
+    assert checkpoints.step_of(checkpoints.latest(directory / "best")) == best["step"]
 
     # Evaluation and prediction need the directory alone, and words.
-    (folder / "eval_results.txt").unlink()
+    (directory / "eval_results.txt").unlink()
     asked = sentences(30, seed=9)
     path = tmp_path / "new.conll.gz"
     path.write_bytes(gzip.compress(Path(write_conll(tmp_path / "new", asked, with_tags=False)).read_bytes()))
-    asked_for = {"dev_file": made / "dev.conll", "predict_file": path, "do_eval": True, "do_predict": True}
-    shown = scripts.call("run_ner.py", output_dir=folder, **asked_for)
-    again = dict(line.split(" = ") for line in (folder / "eval_results.txt").read_text().splitlines())
+    asked_for = {"dev_file": inputs / "dev.conll", "predict_file": path, "do_eval": True, "do_predict": True}
+    shown = scripts.call("run_ner.py", output_dir=directory, **asked_for)
+    again = dict(line.split(" = ") for line in (directory / "eval_results.txt").read_text().splitlines())
     before, after = ({name: float(value) for name, value in one.items()} for one in (values, again))
     assert_results_close(after, before, forward(1), scale=1)
-    found = conll.read(str(folder / "predictions.txt"), 0, -1)
+    found = conll.read(str(directory / "predictions.txt"), 0, -1)
     true = [tag for sentence in asked for _, tag in sentence]
     assert f"Predicted {len(true)} words" in shown
     assert found.words == [word for sentence in asked for word, _ in sentence]
     assert len(found) == 30
     assert np.mean([a == b for a, b in zip(found.tags, true, strict=True)]) > 0.95
-    lines = lines_of(folder / "predictions.jsonl")
+    lines = lines_of(directory / "predictions.jsonl")
     assert [tag for line in lines for tag in line["tags"]] == found.tags
-    with open(folder / "predictions.csv", newline="", encoding="utf-8") as file:
+    with open(directory / "predictions.csv", newline="", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     described = [(str(line["line"]), span["type"]) for line in lines for span in line["spans"]]
     assert [(row["line"], row["type"]) for row in table] == described
@@ -128,24 +128,24 @@ def test_from_files_to_predictions(made: Path, tmp_path: Path, scripts: Scripts)
     assert all(0 < span["probability"] <= 1 for line in lines for span in line["spans"])
 
 
-def check_report(folder: Path) -> None:
+def check_report(directory: Path) -> None:
     """The rows of the evaluation say what `eval_results.txt` says, and the page has the sections of the task."""
-    rows = lines_of(folder / "eval_predictions.jsonl")
+    rows = lines_of(directory / "eval_predictions.jsonl")
     assert len(rows) == 60
-    with open(folder / "eval_predictions.csv", newline="", encoding="utf-8") as file:
+    with open(directory / "eval_predictions.csv", newline="", encoding="utf-8") as file:
         assert [int(row["errors"]) for row in csv.DictReader(file)] == [row["errors"] for row in rows]
     scores = metrics.span_scores([row["truth"] for row in rows], [row["prediction"] for row in rows])
-    values = dict(line.split(" = ") for line in (folder / "eval_results.txt").read_text().splitlines())
+    values = dict(line.split(" = ") for line in (directory / "eval_results.txt").read_text().splitlines())
     assert scores.micro.f1 == pytest.approx(float(values["eval_f1"]), abs=1e-6)
     words = [len(row["words"]) for row in rows]
     loss = np.average([row["loss"] for row in rows], weights=words)
     assert loss == pytest.approx(float(values["eval_loss"]), rel=1e-4)
-    page = (folder / "report.html").read_text(encoding="utf-8")
+    page = (directory / "report.html").read_text(encoding="utf-8")
     for title in ("Spans", "Errors by kind", "Types taken for each other", "Scores by length", "Worst sentences"):
         assert f"<h2>{title}</h2>" in page
 
 
-def test_every_word_gets_a_tag_in_its_place(made: Path, trained: Path, tmp_path: Path) -> None:
+def test_every_word_gets_a_tag_on_its_line(inputs: Path, trained: Path, tmp_path: Path) -> None:
     """Windows of any length, words without pieces and with many, documents: the form of the input and all its words."""
     rng = random.Random(3)
     words = ["w1", "Jim", "Henson", NOTHING, ".." * 40, "w2.w3", "京"]
@@ -157,7 +157,7 @@ def test_every_word_gets_a_tag_in_its_place(made: Path, trained: Path, tmp_path:
     path.write_text("\n".join(lines) + "\n")
     for length, context in ((3, 0), (8, None), (24, 10)):
         flags = {"max_seq_length": length, "context_pieces": context, "predict_batch_size": 7}
-        run(made, output_dir=str(trained), predict_file=str(path), do_predict=True, **flags)
+        run(inputs, output_dir=str(trained), predict_file=str(path), do_predict=True, **flags)
         found = (trained / "predictions.txt").read_text().splitlines()
         assert len(found) == len(lines)
         for line, new in zip(lines, found, strict=True):
@@ -171,19 +171,19 @@ def test_every_word_gets_a_tag_in_its_place(made: Path, trained: Path, tmp_path:
         assert [value is None for value in sure] == without
 
 
-def test_comments_and_plain_sentences(made: Path, trained: Path, tmp_path: Path, caplog) -> None:
+def test_comments_and_plain_sentences(inputs: Path, trained: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
     path = tmp_path / "new.txt"
     asked = {"output_dir": str(trained), "predict_file": str(path), "do_predict": True}
     path.write_text("# id 1 domain=en\nJim _\nHenson _\n\n# id 2 domain=en\nw1 _\n")
-    run(made, **asked)
+    run(inputs, **asked)
     assert "2 comment lines, not read as words; line 1 is the first: # id 1 domain=en" in caplog.text
     lines = (trained / "predictions.txt").read_text().splitlines()
     assert [line for line in lines if line.startswith("#")] == ["# id 1 domain=en", "# id 2 domain=en"]
     assert [line["words"] for line in lines_of(trained / "predictions.jsonl")] == [["Jim", "Henson"], ["w1"]]
 
     path.write_text("Jim Henson w1 w2.\n")
-    run(made, **asked)
+    run(inputs, **asked)
     assert (
         "new.txt: read as plain sentences, one per line; if that is wrong, give --predict_format=columns" in caplog.text
     )
@@ -195,43 +195,43 @@ def test_comments_and_plain_sentences(made: Path, trained: Path, tmp_path: Path,
     path.write_text("Jim Henson saw Rome .\n")
     asked["predict_file"] = str(path)
     with pytest.raises(InputError, match=r"line 1 has 5 words between spaces, .* which looks like a sentence"):
-        run(made, **asked)
-    run(made, **asked, predict_format="text")
+        run(inputs, **asked)
+    run(inputs, **asked, predict_format="text")
     assert [line["words"] for line in lines_of(trained / "predictions.jsonl")] == [
         ["Jim", "Henson", "saw", "Rome", "."]
     ]
-    run(made, **asked, token_column=3)
+    run(inputs, **asked, token_column=3)
     assert [line["words"] for line in lines_of(trained / "predictions.jsonl")] == [["Rome"]]
 
 
-def test_files_in_another_scheme(made: Path, trained: Path, tmp_path: Path, caplog) -> None:
+def test_files_in_another_scheme(inputs: Path, trained: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
-    before = run(made, **own(made, trained), do_eval=True)
+    before = run(inputs, **data_flags(inputs, trained), do_eval=True)
     files = {}
     for split in ("train", "dev"):
-        file = conll.read(str(made / f"{split}.conll"), 0, -1)
+        file = conll.read(str(inputs / f"{split}.conll"), 0, -1)
         tags = [tag for one in file.split(file.tags) for tag in schemes.from_bio(one, Scheme("IOBES", "_"))]
         lines = iter(zip(file.words, tags, strict=True))
         path = tmp_path / f"{split}.conll"
         path.write_text("".join(f"{' '.join(next(lines)) if line else ''}\n" for line in file.lines))
         files[f"{split}_file"] = str(path)
-    assert run(made, output_dir=str(trained), dev_file=files["dev_file"], do_eval=True) == before
+    assert run(inputs, output_dir=str(trained), dev_file=files["dev_file"], do_eval=True) == before
     assert "dev.conll: the tags are in the scheme IOBES_ and were converted to BIO" in caplog.text
 
-    folder = tmp_path / "model"
+    directory = tmp_path / "model"
     flags = {"init_checkpoint": str(trained), "num_train_epochs": 1.0, "do_train": True}
-    run(made, **own(made, folder, **files), **flags)
-    assert json.loads((folder / "task.json").read_text())["scheme"] == "IOBES_"
-    assert (folder / "labels.txt").read_text().split() == list(LABELS)
+    run(inputs, **data_flags(inputs, directory, **files), **flags)
+    assert json.loads((directory / "task.json").read_text())["scheme"] == "IOBES_"
+    assert (directory / "labels.txt").read_text().split() == list(LABELS)
     (tmp_path / "new").write_text("Jim\nHenson\nw1\nw2\n\nw3\nw1\nRome\n")
-    run(made, output_dir=str(folder), predict_file=str(tmp_path / "new"), do_predict=True)
-    assert (folder / "predictions.txt").read_text() == (
+    run(inputs, output_dir=str(directory), predict_file=str(tmp_path / "new"), do_predict=True)
+    assert (directory / "predictions.txt").read_text() == (
         "Jim B_person\nHenson E_person\nw1 O\nw2 O\n\nw3 O\nw1 O\nRome S_place\n"
     )
     # The scheme of the file goes before that of the model.
-    run(made, output_dir=str(folder), predict_file=str(made / "dev.conll"), do_predict=True)
-    assert {tag[0] for tag in conll.read(str(folder / "predictions.txt"), 0, -1).tags} == set("OBI")
-    assert "S_" not in (folder / "predictions.txt").read_text()
+    run(inputs, output_dir=str(directory), predict_file=str(inputs / "dev.conll"), do_predict=True)
+    assert {tag[0] for tag in conll.read(str(directory / "predictions.txt"), 0, -1).tags} == set("OBI")
+    assert "S_" not in (directory / "predictions.txt").read_text()
 
 
 def test_a_model_of_an_earlier_version_has_no_scheme(trained: Path, tmp_path: Path) -> None:
@@ -243,51 +243,50 @@ def test_a_model_of_an_earlier_version_has_no_scheme(trained: Path, tmp_path: Pa
     assert (found.scheme, found.labels) == (None, LABELS)
 
 
-def test_a_window_changes_nothing_that_fits_and_context_helps_what_does_not(made: Path, trained: Path) -> None:
-    """The same words, evaluated in one window, in batches of any size, and divided."""
-    asked = {"output_dir": str(trained), "dev_file": str(made / "dev.conll"), "do_eval": True}
-    whole = run(made, **asked)
+def test_evaluation_in_one_window_and_in_several(inputs: Path, trained: Path) -> None:
+    """Batches of any size give the same scores; split sentences give about as good ones."""
+    asked = {"output_dir": str(trained), "dev_file": str(inputs / "dev.conll"), "do_eval": True}
+    whole = run(inputs, **asked)
     for size in (1, 7, 60):
-        assert_results_close(run(made, **asked, eval_batch_size=size), whole, forward(1), scale=1)
+        assert_results_close(run(inputs, **asked, eval_batch_size=size), whole, forward(1), scale=1)
     assert whole["eval_f1"] > 0.9
-    divided = run(made, **asked, max_seq_length=7)
+    divided = run(inputs, **asked, max_seq_length=7)
     assert divided["eval_loss"] != pytest.approx(whole["eval_loss"], abs=1e-4)
     assert divided["eval_f1"] > 0.7
 
 
-def test_balanced_classes(made: Path, tmp_path: Path, caplog) -> None:
-    """A model that has learned little gives rare tags where they count more."""
+def test_balanced_classes(inputs: Path, tmp_path: Path, caplog) -> None:
+    """A model that has learned little predicts rare tags if they have larger weights."""
     caplog.set_level("INFO")
     found = {}
     for kind in ("none", "balanced"):
-        flags = own(made, tmp_path / kind, class_weights=kind, num_train_epochs=1.0, learning_rate=1e-3)
-        run(made, **flags, do_train=True, do_predict=True, predict_file=str(made / "dev.conll"))
+        flags = data_flags(inputs, tmp_path / kind, class_weights=kind, num_train_epochs=1.0, learning_rate=1e-3)
+        run(inputs, **flags, do_train=True, do_predict=True, predict_file=str(inputs / "dev.conll"))
         found[kind] = conll.read(str(tmp_path / kind / "predictions.txt"), 0, -1).tags.count("O")
     assert found["balanced"] < 0.7 * found["none"]
     assert "Weights of labels: O 0." in caplog.text
     assert "I-place 0." in caplog.text
 
 
-# --- Resuming, the best, other directories
-# -------------------------------------------------------------------------------
+# --- Resuming, the best, other directories ---------------------------------------------------------------------------
 
 
 @pytest.mark.slow
-def test_a_killed_training_ends_with_the_same_bits(made: Path, tmp_path: Path, scripts: Scripts) -> None:
+def test_a_killed_training_ends_with_the_same_bits(inputs: Path, tmp_path: Path, scripts: Scripts) -> None:
     write_model_files(tmp_path, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
     flags = {"do_train": True, "do_eval": True, "num_train_epochs": 4.0, "eval_every_steps": 5}
     flags["save_checkpoints_steps"] = 2
-    run(tmp_path, **own(made, tmp_path / "whole"), **flags)
-    given = config(tmp_path, **own(made, tmp_path / "broken"), **flags)
-    names = {*own(made, tmp_path), *flags, "vocab_file", "bert_config_file", "max_seq_length", "learning_rate"}
+    run(tmp_path, **data_flags(inputs, tmp_path / "whole"), **flags)
+    given = config(tmp_path, **data_flags(inputs, tmp_path / "broken"), **flags)
+    names = {*data_flags(inputs, tmp_path), *flags, "vocab_file", "bert_config_file", "max_seq_length", "learning_rate"}
     names |= {f"{kind}_batch_size" for kind in ("train", "eval", "predict")}
     process = scripts.start("run_ner.py", [f"--{name}={getattr(given, name)}" for name in names])
     path = tmp_path / "broken" / "eval_history.jsonl"
     while process.poll() is None and not (path.exists() and len(path.read_text().splitlines()) >= 3):
         time.sleep(0.002)
     process.kill()
-    assert process.wait() == -signal.SIGKILL, "it was over too soon"
-    run(tmp_path, **own(made, tmp_path / "broken"), **flags)
+    assert process.wait() == -signal.SIGKILL, "it ended too soon"
+    run(tmp_path, **data_flags(inputs, tmp_path / "broken"), **flags)
     for name in ("eval_history.jsonl", "eval_results.txt", "span_report.json"):
         assert (tmp_path / "broken" / name).read_text() == (tmp_path / "whole" / name).read_text()
     for part in (".", "best"):
@@ -298,40 +297,41 @@ def test_a_killed_training_ends_with_the_same_bits(made: Path, tmp_path: Path, s
 
 
 @pytest.mark.slow
-def test_moving_averages_early_stopping_and_seeds(made: Path, tmp_path: Path) -> None:
-    flags = own(made, tmp_path / "model", do_train=True, do_eval=True, eval_every_steps=2, learning_rate=1e-9)
-    means = run(made, **flags, seeds="3,4", early_stopping_patience=1, optimizer=OptimizerConfig(ema_decay=0.9))
+def test_moving_averages_early_stopping_and_seeds(inputs: Path, tmp_path: Path) -> None:
+    flags = data_flags(inputs, tmp_path / "model", do_train=True, do_eval=True, eval_every_steps=2, learning_rate=1e-9)
+    means = run(inputs, **flags, seeds="3,4", early_stopping_patience=1, optimizer=OptimizerConfig(ema_decay=0.9))
     found = json.loads((tmp_path / "model/seed_results.json").read_text())["seeds"]
     assert [found[seed]["global_step"] for seed in "34"] == [4, 4]
     assert means["eval_loss"] == pytest.approx(np.mean([found[seed]["eval_loss"] for seed in "34"]))
     assert (tmp_path / "model/seed-3/best/task.json").exists()
 
 
-def test_other_labels_are_refused_and_overwritten_if_asked(made: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    run(made, **own(made, folder), do_train=True, num_train_epochs=1.0)
+def test_other_labels_are_refused_and_overwritten_if_requested(inputs: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "model"
+    run(inputs, **data_flags(inputs, directory), do_train=True, num_train_epochs=1.0)
     for name in ("notes.txt", "predictions.txt", "span_report.json"):
-        (folder / name).write_text("mine")
+        (directory / name).write_text("ner_flags")
     (tmp_path / "other").write_text("w1 B-x\nw2 O\n\n" * 20)
-    flags = {**own(made, folder), "train_file": str(tmp_path / "other"), "do_train": True, "num_train_epochs": 1.0}
+    flags = data_flags(inputs, directory, do_train=True, num_train_epochs=1.0)
+    flags["train_file"] = str(tmp_path / "other")
     with pytest.raises(
         InputError, match=r"holds a model for the labels 'O', 'B-person', .* this command has 'O', 'B-x"
     ):
-        run(made, **flags)
-    run(made, **flags, overwrite_output_dir=True)
-    assert (folder / "labels.txt").read_text() == "O\nB-x\nI-x\n"
-    assert (folder / "notes.txt").exists()
-    assert not (folder / "predictions.txt").exists()
-    assert not (folder / "span_report.json").exists()
+        run(inputs, **flags)
+    run(inputs, **flags, overwrite_output_dir=True)
+    assert (directory / "labels.txt").read_text() == "O\nB-x\nI-x\n"
+    assert (directory / "notes.txt").exists()
+    assert not (directory / "predictions.txt").exists()
+    assert not (directory / "span_report.json").exists()
 
 
-def test_a_classifier_is_not_taken_for_a_tagger(made: Path, tmp_path: Path) -> None:
+def test_a_classifier_is_not_taken_for_a_tagger(inputs: Path, tmp_path: Path) -> None:
     (tmp_path / "task.json").write_text('{"problem_type": "single_label", "labels": ["O"]}')
     with pytest.raises(InputError, match="holds a model for single_label, not for tagging"):
-        run(made, **own(made, tmp_path), do_train=True)
+        run(inputs, **data_flags(inputs, tmp_path), do_train=True)
 
 
-def test_to_hugging_face_and_back(made: Path, trained: Path, tmp_path: Path) -> None:
+def test_to_hugging_face_and_back(inputs: Path, trained: Path, tmp_path: Path) -> None:
     """The head is converted, too, and the result can be evaluated directly; also without a pooler, as usual there."""
     convert(ConversionConfig(str(trained), str(tmp_path / "there")))
     content = json.loads((tmp_path / "there/config.json").read_text())
@@ -341,14 +341,14 @@ def test_to_hugging_face_and_back(made: Path, trained: Path, tmp_path: Path) -> 
     assert not [name for name in weights(tmp_path / "back/bert_model.ckpt") if "pooler" in name]
     description = TaggingDescription.load(str(tmp_path / "back"))
     assert (description.labels, description.do_lower_case) == (LABELS, True)
-    dev = {"dev_file": str(made / "dev.conll"), "do_eval": True, "vocab_file": None, "bert_config_file": None}
-    expected = run(made, output_dir=str(trained), **dev)
+    dev = {"dev_file": str(inputs / "dev.conll"), "do_eval": True, "vocab_file": None, "bert_config_file": None}
+    expected = run(inputs, output_dir=str(trained), **dev)
     for name in ("there", "back"):
-        found = run(made, output_dir=str(tmp_path / f"{name}-eval"), init_checkpoint=str(tmp_path / name), **dev)
+        found = run(inputs, output_dir=str(tmp_path / f"{name}-eval"), init_checkpoint=str(tmp_path / name), **dev)
         assert_results_close({**found, "global_step": 0}, {**expected, "global_step": 0}, forward(1), scale=1)
 
 
-def test_the_order_of_labels_is_that_of_the_head_to_go_on_from(made: Path, trained: Path, tmp_path: Path) -> None:
+def test_the_label_order_is_that_of_the_initial_head(inputs: Path, trained: Path, tmp_path: Path) -> None:
     convert(ConversionConfig(str(trained), str(tmp_path / "there")))
     content = json.loads((tmp_path / "there/config.json").read_text())
     other = ("O", "B-place", "I-place", "B-person", "I-person")
@@ -356,8 +356,8 @@ def test_the_order_of_labels_is_that_of_the_head_to_go_on_from(made: Path, train
     content["label2id"] = {label: index for index, label in enumerate(other)}
     (tmp_path / "there/config.json").write_text(json.dumps(content))
     without = {"vocab_file": None, "bert_config_file": None}
-    flags = own(made, tmp_path / "model", init_checkpoint=str(tmp_path / "there"), **without)
-    run(made, **flags, do_train=True, num_train_epochs=0.0)
+    flags = data_flags(inputs, tmp_path / "model", init_checkpoint=str(tmp_path / "there"), **without)
+    run(inputs, **flags, do_train=True, num_train_epochs=0.0)
     assert tuple((tmp_path / "model/labels.txt").read_text().split()) == other
 
 
@@ -384,59 +384,59 @@ def test_the_order_of_labels_is_that_of_the_head_to_go_on_from(made: Path, train
         ({"do_train": False}, "has no checkpoint; train first, or give --init_checkpoint"),
     ],
 )
-def test_mistakes(made: Path, tmp_path: Path, flags, sentence: str) -> None:
-    given = {**own(made, tmp_path / "model"), "do_train": True, "do_eval": True, **flags}
+def test_mistakes(inputs: Path, tmp_path: Path, flags, sentence: str) -> None:
+    given = {**data_flags(inputs, tmp_path / "model"), "do_train": True, "do_eval": True, **flags}
     with pytest.raises(InputError, match=sentence):
-        run(made, **given)
+        run(inputs, **given)
     assert not (tmp_path / "model" / "checkpoint").exists()
 
 
-def test_labels_that_nobody_knows(made: Path, trained: Path, tmp_path: Path) -> None:
-    dev = {"dev_file": str(made / "dev.conll"), "do_eval": True}
+def test_unknown_labels(inputs: Path, trained: Path, tmp_path: Path) -> None:
+    dev = {"dev_file": str(inputs / "dev.conll"), "do_eval": True}
     (tmp_path / "labels").write_text("O\nPER\n")
     with pytest.raises(InputError, match="labels has the label 'PER'; expected O, and B-type and I-type"):
-        run(made, output_dir=str(trained), labels_file=str(tmp_path / "labels"), **dev)
+        run(inputs, output_dir=str(trained), labels_file=str(tmp_path / "labels"), **dev)
     (tmp_path / "dev.conll").write_text("w1 O\nw2 B-x\n")
     with pytest.raises(InputError, match=r"dev\.conll, line 2 has the tag 'B-x', which the model does not know"):
-        run(made, output_dir=str(trained), **{**dev, "dev_file": str(tmp_path / "dev.conll")})
+        run(inputs, output_dir=str(trained), **{**dev, "dev_file": str(tmp_path / "dev.conll")})
 
 
-def test_data_outside_the_folder_is_asked_for(made: Path, trained: Path) -> None:
+def test_data_outside_the_directory_must_be_given(inputs: Path, trained: Path) -> None:
     named = json.loads((trained / "task.json").read_text())["dev_file"]
-    assert named == str(made / "dev.conll")
+    assert named == str(inputs / "dev.conll")
     with pytest.raises(InputError, match=rf"^--dev_file is missing, .* give --dev_file={named}\.$"):
-        run(made, output_dir=str(trained), do_eval=True)
+        run(inputs, output_dir=str(trained), do_eval=True)
 
 
-def test_a_checkpoint_without_a_head_is_not_evaluated(made: Path, tmp_path: Path) -> None:
-    asked = {"output_dir": str(tmp_path), "dev_file": str(made / "dev.conll"), "do_eval": True}
+def test_a_checkpoint_without_a_head_is_not_evaluated(inputs: Path, tmp_path: Path) -> None:
+    asked = {"output_dir": str(tmp_path), "dev_file": str(inputs / "dev.conll"), "do_eval": True}
     tiny = {"init_checkpoint": str(GOLDEN / "tiny/bert_model.ckpt"), "bert_config_file": None}
-    (tmp_path / "vocab.txt").write_bytes((made / "vocab.txt").read_bytes())
+    (tmp_path / "vocab.txt").write_bytes((inputs / "vocab.txt").read_bytes())
     with pytest.raises(InputError, match=r"has no task\.json, so the labels are unknown"):
-        run(made, **asked, **tiny)
+        run(inputs, **asked, **tiny)
     (tmp_path / "labels").write_text("\n".join(LABELS))
     with pytest.raises(InputError, match=r"not a model of this task: it lacks output_bias, output_weights.*--do_train"):
-        run(made, **asked, **tiny, labels_file=str(tmp_path / "labels"))
+        run(inputs, **asked, **tiny, labels_file=str(tmp_path / "labels"))
 
 
-def test_a_dry_run_writes_nothing(made: Path, tmp_path: Path, caplog) -> None:
+def test_a_dry_run_writes_nothing(inputs: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
-    flags = own(made, tmp_path / "model", dry_run=True, do_train=True, do_eval=True)
-    assert run(made, **flags) is None
+    flags = data_flags(inputs, tmp_path / "model", dry_run=True, do_train=True, do_eval=True)
+    assert run(inputs, **flags) is None
     assert "Dry run: all checks passed; nothing was written" in caplog.text
     assert not list(tmp_path.iterdir())
 
 
 def test_flags_are_those_of_run_classifier() -> None:
-    """What is called the same has the same default; what the config asks for, the script has."""
-    mine, others = defaults_of("run_ner"), defaults_of("run_classifier")
-    assert {name: mine[name] for name in mine if name in others} == {
-        name: others[name] for name in others if name in mine
+    """Flags of the same name have the same default; the script has a flag for each field of the config."""
+    ner_flags, classifier_flags = defaults_of("run_ner"), defaults_of("run_classifier")
+    assert {name: ner_flags[name] for name in ner_flags if name in classifier_flags} == {
+        name: classifier_flags[name] for name in classifier_flags if name in ner_flags
     }
-    assert mine.keys() - others.keys() == {
+    assert ner_flags.keys() - classifier_flags.keys() == {
         *("token_column", "tag_column", "context_pieces", "comments", "predict_format")
     }
     asked = config(Path("x"), do_eval=True)
     parts = [asked, asked.optimizer, asked.precision, asked.distribution, asked.tokenizer]
     names = {name for part in parts for name in part.__dataclass_fields__}
-    assert names - {"optimizer", "precision", "distribution", "tokenizer"} <= mine.keys()
+    assert names - {"optimizer", "precision", "distribution", "tokenizer"} <= ner_flags.keys()

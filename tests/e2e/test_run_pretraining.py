@@ -59,43 +59,43 @@ ORIGINAL_DEFAULTS = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def inputs(tmp_path_factory):
     """A directory with a vocabulary of 40 pieces, a config and records of a small random text."""
-    folder = tmp_path_factory.mktemp("made")
+    directory = tmp_path_factory.mktemp("inputs")
     words = [f"w{index}" for index in range(35)]
     rng = random.Random(1)
-    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]) + "\n")
+    (directory / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]) + "\n")
     documents = ["\n".join(" ".join(rng.choices(words, k=6)) for _ in range(5)) for _ in range(20)]
-    (folder / "text.txt").write_text("\n\n".join(documents) + "\n")
-    (folder / "bert_config.json").write_text(BertConfig(**TINY_CONFIG).to_json_string())
+    (directory / "text.txt").write_text("\n\n".join(documents) + "\n")
+    (directory / "bert_config.json").write_text(BertConfig(**TINY_CONFIG).to_json_string())
     program = command(
         "create_pretraining_data.py",
-        input_file=folder / "text.txt",
-        output_file=folder / "a.tfrecord",
-        vocab_file=folder / "vocab.txt",
+        input_file=directory / "text.txt",
+        output_file=directory / "a.tfrecord",
+        vocab_file=directory / "vocab.txt",
         max_seq_length=LENGTH,
         max_predictions_per_seq=PREDICTIONS,
         dupe_factor=2,
     )
     subprocess.run(program, check=True, capture_output=True)
-    return folder
+    return directory
 
 
 @pytest.fixture(scope="module")
-def trained(made, tmp_path_factory):
-    """The directory of a training of one step, and what its evaluation gave; not to be changed."""
-    folder = tmp_path_factory.mktemp("trained")
-    return folder, run(made, folder, do_train=True, do_eval=True, num_train_steps=1, max_eval_steps=0)
+def trained(inputs, tmp_path_factory):
+    """The directory of a training of one step, and its evaluation results; tests must not change it."""
+    directory = tmp_path_factory.mktemp("trained")
+    return directory, run(inputs, directory, do_train=True, do_eval=True, num_train_steps=1, max_eval_steps=0)
 
 
 def command(script, **values):
     return [sys.executable, str(REPOSITORY / script), *(f"--{name}={value}" for name, value in values.items())]
 
 
-def options(made, output_dir, **changes):
+def options(inputs, output_dir, **changes):
     return {
-        "input_file": made / "a.tfrecord",
-        "bert_config_file": made / "bert_config.json",
+        "input_file": inputs / "a.tfrecord",
+        "bert_config_file": inputs / "bert_config.json",
         "output_dir": output_dir,
         "max_seq_length": LENGTH,
         "max_predictions_per_seq": PREDICTIONS,
@@ -106,18 +106,18 @@ def options(made, output_dir, **changes):
     }
 
 
-def run(made, output_dir, **changes):
+def run(inputs, output_dir, **changes):
     return runner.run(
         PretrainingConfig(
             **{
                 name: str(value) if isinstance(value, os.PathLike) else value
-                for name, value in options(made, output_dir, **changes).items()
+                for name, value in options(inputs, output_dir, **changes).items()
             }
         )
     )
 
 
-def test_flags_and_defaults_are_the_originals():
+def test_flags_and_defaults_match_the_original():
     defaults = defaults_of("run_pretraining")
     assert {name: defaults[name] for name in ORIGINAL_DEFAULTS} == ORIGINAL_DEFAULTS
     config = PretrainingConfig(bert_config_file="c", input_file="i", output_dir="o", do_eval=True)
@@ -134,12 +134,12 @@ def test_required_flags():
         assert f"--{name}" in done.stderr
 
 
-def test_train_and_evaluate(made, tmp_path, scripts):
-    shown = scripts.call("run_pretraining.py", **options(made, tmp_path, do_train=True, do_eval=True, max_eval_steps=3))
-    assert "total" in shown
-    assert "Starting from random weights (seed 12345)." in shown
-    assert re.search(r"Trained 6 steps in .*, [\d.e+]+ examples/s", shown)
-    assert f"Wrote {tmp_path}/model.ckpt-6." in shown
+def test_train_and_evaluate(inputs, tmp_path, scripts):
+    log = scripts.call("run_pretraining.py", **options(inputs, tmp_path, do_train=True, do_eval=True, max_eval_steps=3))
+    assert "total" in log
+    assert "Starting from random weights (seed 12345)." in log
+    assert re.search(r"Trained 6 steps in .*, [\d.e+]+ examples/s", log)
+    assert f"Wrote {tmp_path}/model.ckpt-6." in log
     lines = (tmp_path / "eval_results.txt").read_text().splitlines()
     assert [line.split(" = ")[0] for line in lines] == [
         "global_step",
@@ -157,37 +157,37 @@ def test_train_and_evaluate(made, tmp_path, scripts):
     )
     assert float(values["perplexity"]) == pytest.approx(math.exp(float(values["masked_lm_loss"])), rel=1e-4)
     for line in lines:
-        assert line in shown
+        assert line in log
     assert list(tmp_path.glob("eval/events.out.tfevents.*"))
     assert unlisted(tmp_path, run_files.PRETRAINING) == []
     assert BertConfig.from_json_file(tmp_path / "bert_config.json") == BertConfig(**TINY_CONFIG)
 
-    again = scripts.call("run_pretraining.py", **options(made, tmp_path, do_train=True))
+    again = scripts.call("run_pretraining.py", **options(inputs, tmp_path, do_train=True))
     assert "Nothing left to train: step 6 of 6 is reached." in again
 
 
-def test_evaluation_alone_uses_the_newest_checkpoint_or_the_given_one(made, trained, tmp_path):
-    folder, results = trained
-    shutil.copytree(folder, tmp_path / "a")
-    assert run(made, tmp_path / "a", do_eval=True, max_eval_steps=0) == results
-    elsewhere = run(made, tmp_path / "b", do_eval=True, max_eval_steps=0, init_checkpoint=str(tmp_path / "a"))
+def test_evaluation_alone_uses_the_newest_checkpoint_or_the_given_one(inputs, trained, tmp_path):
+    directory, results = trained
+    shutil.copytree(directory, tmp_path / "a")
+    assert run(inputs, tmp_path / "a", do_eval=True, max_eval_steps=0) == results
+    elsewhere = run(inputs, tmp_path / "b", do_eval=True, max_eval_steps=0, init_checkpoint=str(tmp_path / "a"))
     assert elsewhere == {**results, "global_step": 0}
 
 
-def test_evaluation_of_other_records(made, trained, tmp_path, caplog):
+def test_evaluation_of_other_records(inputs, trained, tmp_path, caplog):
     caplog.set_level("INFO")
-    folder, on_training_records = trained
-    shutil.copytree(folder, tmp_path / "out")
+    directory, on_training_records = trained
+    shutil.copytree(directory, tmp_path / "out")
     with tf.io.TFRecordWriter(str(tmp_path / "held_out.tfrecord")) as writer:
-        for record in tf.data.TFRecordDataset(str(made / "a.tfrecord")).take(7):
+        for record in tf.data.TFRecordDataset(str(inputs / "a.tfrecord")).take(7):
             writer.write(record.numpy())
     changes = {"do_eval": True, "max_eval_steps": 0}
-    results = run(made, tmp_path / "out", **changes, input_file="", eval_input_file=tmp_path / "held_out.tfrecord")
+    results = run(inputs, tmp_path / "out", **changes, input_file="", eval_input_file=tmp_path / "held_out.tfrecord")
     assert "Evaluation input: 7 records in 1 file." in caplog.messages
-    assert results == run(made, tmp_path / "out", **changes, input_file=tmp_path / "held_out.tfrecord")
+    assert results == run(inputs, tmp_path / "out", **changes, input_file=tmp_path / "held_out.tfrecord")
     assert results["masked_lm_loss"] != on_training_records["masked_lm_loss"]
     both = {**changes, "do_train": True, "num_train_steps": 1, "eval_input_file": tmp_path / "held_out.tfrecord"}
-    assert run(made, tmp_path / "out", **both) == results
+    assert run(inputs, tmp_path / "out", **both) == results
 
 
 @pytest.mark.parametrize(
@@ -197,11 +197,11 @@ def test_perplexity(loss, expected):
     assert runner.perplexity(loss) == pytest.approx(expected, rel=1e-12, nan_ok=True)
 
 
-def test_init_checkpoint_of_the_original(made, tmp_path, caplog):
+def test_init_checkpoint_of_the_original(inputs, tmp_path, caplog):
     caplog.set_level("INFO")
     golden = GOLDEN / "tiny"
     changes = {"bert_config_file": str(golden / "bert_config.json"), "init_checkpoint": str(golden / "bert_model.ckpt")}
-    run(made, tmp_path, do_train=True, num_train_steps=0, **changes)
+    run(inputs, tmp_path, do_train=True, num_train_steps=0, **changes)
     assert "Initialized from" in caplog.text
     assert "Nothing missing, nothing unused." in caplog.text
     ours, original = (
@@ -230,40 +230,40 @@ def test_init_checkpoint_of_the_original(made, tmp_path, caplog):
         ({"do_train": False, "do_eval": True}, "has no checkpoint; train first, or give --init_checkpoint"),
     ],
 )
-def test_mistakes(made, tmp_path, changes, message):
+def test_mistakes(inputs, tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
-        run(made, tmp_path / "out", **{"do_train": True, **changes})
+        run(inputs, tmp_path / "out", **{"do_train": True, **changes})
     assert not (tmp_path / "out" / "checkpoint").exists()
 
 
-def test_a_vocabulary_that_is_not_the_configs(made, tmp_path):
+def test_a_vocabulary_larger_than_that_of_the_config(inputs, tmp_path):
     small = tmp_path / "small.json"
     small.write_text(BertConfig(**{**TINY_CONFIG, "vocab_size": 12}).to_json_string())
     with pytest.raises(InputError, match=r"piece ids must be below vocab_size=12.*another vocabulary"):
-        run(made, tmp_path / "out", do_train=True, bert_config_file=str(small))
+        run(inputs, tmp_path / "out", do_train=True, bert_config_file=str(small))
 
 
-def test_a_truncated_record_is_named(made, tmp_path):
+def test_a_truncated_record_is_named(inputs, tmp_path):
     cut = tmp_path / "cut.tfrecord"
-    cut.write_bytes((made / "a.tfrecord").read_bytes()[:-10])
+    cut.write_bytes((inputs / "a.tfrecord").read_bytes()[:-10])
     with pytest.raises(InputError, match=r"cut\.tfrecord is corrupt or truncated at record \d+"):
-        run(made, tmp_path / "out", do_train=True, input_file=str(cut))
+        run(inputs, tmp_path / "out", do_train=True, input_file=str(cut))
 
 
-def test_a_flipped_bit_is_named(made, tmp_path):
-    content = bytearray((made / "a.tfrecord").read_bytes())
+def test_a_flipped_bit_is_named(inputs, tmp_path):
+    content = bytearray((inputs / "a.tfrecord").read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / "flipped.tfrecord").write_bytes(content)
     with pytest.raises(InputError, match=r"flipped\.tfrecord is corrupt or truncated at record \d+"):
-        run(made, tmp_path / "out", do_train=True, input_file=str(tmp_path / "flipped.tfrecord"))
+        run(inputs, tmp_path / "out", do_train=True, input_file=str(tmp_path / "flipped.tfrecord"))
 
 
-def test_resuming_another_model_is_refused(made, trained, tmp_path):
+def test_resuming_another_model_is_refused(inputs, trained, tmp_path):
     shutil.copytree(trained[0], tmp_path / "out")
     wider = tmp_path / "wider.json"
     wider.write_text(BertConfig(**{**TINY_CONFIG, "intermediate_size": 64}).to_json_string())
     with pytest.raises(InputError, match=r"intermediate/dense/kernel is \[16, 32\] in .* but \[16, 64\] in this model"):
-        run(made, tmp_path / "out", do_train=True, bert_config_file=str(wider))
+        run(inputs, tmp_path / "out", do_train=True, bert_config_file=str(wider))
 
 
 def contents(directory):
@@ -271,8 +271,8 @@ def contents(directory):
     return {str(path): path.read_bytes() for path in files}
 
 
-def test_resuming_with_fewer_layers_is_refused(made, trained, tmp_path):
-    """The next checkpoint would be without the others, and the whole ones would go."""
+def test_resuming_with_fewer_layers_is_refused(inputs, trained, tmp_path):
+    """The next checkpoint would lack the other layers, and the complete ones would be removed."""
     shutil.copytree(trained[0], tmp_path / "out")
     before = contents(tmp_path / "out")
     smaller = tmp_path / "smaller.json"
@@ -280,22 +280,22 @@ def test_resuming_with_fewer_layers_is_refused(made, trained, tmp_path):
     with pytest.raises(
         InputError, match=r"does not match the BERT config: it has 2 layers, the config 1 \(num_hidden_layers\)"
     ):
-        run(made, tmp_path / "out", do_train=True, bert_config_file=str(smaller), keep_checkpoints=1)
+        run(inputs, tmp_path / "out", do_train=True, bert_config_file=str(smaller), keep_checkpoints=1)
     with pytest.raises(InputError, match=r"cannot be resumed: it has cls/seq_relationship/output_bias"):
-        run(made, tmp_path / "out", do_train=True, use_nsp=False)
+        run(inputs, tmp_path / "out", do_train=True, use_nsp=False)
     assert contents(tmp_path / "out") == before
 
 
-def test_a_model_is_found_with_its_config(made, tmp_path, caplog):
-    """Of a Hugging Face directory, and beside a checkpoint, as with all other scripts."""
-    run(made, tmp_path / "google", do_train=True, num_train_steps=0)
+def test_a_model_is_found_with_its_config(inputs, tmp_path, caplog):
+    """In a Hugging Face directory and next to a checkpoint, as with all other scripts."""
+    run(inputs, tmp_path / "google", do_train=True, num_train_steps=0)
     prefix = str(tmp_path / "google/model.ckpt-0")
-    convert(ConversionConfig(str(tmp_path / "google"), str(tmp_path / "there"), vocab_file=str(made / "vocab.txt")))
+    convert(ConversionConfig(str(tmp_path / "google"), str(tmp_path / "there"), vocab_file=str(inputs / "vocab.txt")))
     for start in (str(tmp_path / "there"), prefix):
         caplog.clear()
         out = tmp_path / f"from {Path(start).name}"
         with caplog.at_level("INFO"):
-            run(made, out, do_train=True, num_train_steps=0, init_checkpoint=start, bert_config_file="")
+            run(inputs, out, do_train=True, num_train_steps=0, init_checkpoint=start, bert_config_file="")
         assert "Nothing missing" in caplog.text or "values of the optimizer" in caplog.text
         assert BertConfig.from_json_file(out) == BertConfig(**TINY_CONFIG)
         ours, original = (tf.train.load_checkpoint(path) for path in (str(out / "model.ckpt-0"), prefix))
@@ -303,28 +303,28 @@ def test_a_model_is_found_with_its_config(made, tmp_path, caplog):
         assert len(names) == 2 * 16 + 14
         for name in names:
             np.testing.assert_array_equal(ours.get_tensor(name), original.get_tensor(name))
-        run(made, out, do_train=True, num_train_steps=0, bert_config_file="")  # and of output_dir itself
+        run(inputs, out, do_train=True, num_train_steps=0, bert_config_file="")  # and of output_dir itself
     with pytest.raises(InputError, match=r"^Give --bert_config_file, the JSON file with the model config"):
-        run(made, tmp_path / "new", do_train=True, bert_config_file="")
+        run(inputs, tmp_path / "new", do_train=True, bert_config_file="")
 
 
-def test_warm_up_longer_than_training_is_noticed(caplog):
+def test_warm_up_longer_than_training_gets_a_warning(caplog):
     PretrainingConfig(bert_config_file="c", input_file="i", output_dir="o", do_train=True, num_train_steps=100)
     assert "--num_warmup_steps=10000 is not below --num_train_steps=100" in caplog.text
 
 
-def test_a_dry_run_checks_and_writes_nothing(made, tmp_path, caplog):
+def test_a_dry_run_checks_and_writes_nothing(inputs, tmp_path, caplog):
     caplog.set_level("INFO")
-    assert run(made, tmp_path / "out", do_train=True, do_eval=True, dry_run=True, init_checkpoint=None) is None
+    assert run(inputs, tmp_path / "out", do_train=True, do_eval=True, dry_run=True, init_checkpoint=None) is None
     assert caplog.messages[-1] == "Dry run: all checks passed; nothing was written."
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match=r"There is no (checkpoint )?none\.ckpt"):
-        run(made, tmp_path / "out", do_train=True, dry_run=True, init_checkpoint="none.ckpt")
+        run(inputs, tmp_path / "out", do_train=True, dry_run=True, init_checkpoint="none.ckpt")
 
 
-def test_what_was_run_is_written_down_and_can_be_run_again(made, tmp_path, scripts):
+def test_a_run_is_recorded_and_can_be_repeated(inputs, tmp_path, scripts):
     scripts.call(
-        "run_pretraining.py", **options(made, tmp_path / "a", do_train=True, weight_decay=0.2, num_train_steps=1)
+        "run_pretraining.py", **options(inputs, tmp_path / "a", do_train=True, weight_decay=0.2, num_train_steps=1)
     )
     (described,) = (tmp_path / "a/runs").iterdir()
     written = json.loads(described.read_text())
@@ -334,33 +334,33 @@ def test_what_was_run_is_written_down_and_can_be_run_again(made, tmp_path, scrip
     assert checkpoints.latest(tmp_path / "b") == str(tmp_path / "b/model.ckpt-1")
 
 
-def test_damaged_records_can_be_left_out(made, tmp_path, caplog):
-    content = bytearray((made / "a.tfrecord").read_bytes())
+def test_corrupt_records_can_be_skipped(inputs, tmp_path, caplog):
+    content = bytearray((inputs / "a.tfrecord").read_bytes())
     content[len(content) // 2] ^= 1
-    harmed = tmp_path / "harmed.tfrecord"
-    harmed.write_bytes(content)
-    with pytest.raises(InputError, match=r"1 corrupt record in .*, more than --skip_bad_records=0|harmed"):
-        run(made, tmp_path / "out", do_train=True, input_file=str(harmed))
-    run(made, tmp_path / "out", do_train=True, input_file=str(harmed), skip_bad_records=1)
-    assert f"Skipping corrupt records (1): {harmed}." in caplog.text
+    corrupt = tmp_path / "corrupt.tfrecord"
+    corrupt.write_bytes(content)
+    with pytest.raises(InputError, match=r"1 corrupt record in .*, more than --skip_bad_records=0|corrupt\.tfrecord"):
+        run(inputs, tmp_path / "out", do_train=True, input_file=str(corrupt))
+    run(inputs, tmp_path / "out", do_train=True, input_file=str(corrupt), skip_bad_records=1)
+    assert f"Skipping corrupt records (1): {corrupt}." in caplog.text
 
 
 @pytest.mark.slow
-def test_moving_averages_are_evaluated(made, tmp_path, caplog):
+def test_moving_averages_are_evaluated(inputs, tmp_path, caplog):
     caplog.set_level("INFO")
     averaged = run(
-        made, tmp_path, do_train=True, do_eval=True, max_eval_steps=2, optimizer=OptimizerConfig(ema_decay=0.9)
+        inputs, tmp_path, do_train=True, do_eval=True, max_eval_steps=2, optimizer=OptimizerConfig(ema_decay=0.9)
     )
     assert "Evaluating with the moving averages of" in caplog.text
-    plain = run(made, tmp_path, do_eval=True, max_eval_steps=2)
+    plain = run(inputs, tmp_path, do_eval=True, max_eval_steps=2)
     assert plain["loss"] != averaged["loss"]
-    assert run(made, tmp_path, do_eval=True, max_eval_steps=2, optimizer=OptimizerConfig(ema_decay=0.9)) == averaged
+    assert run(inputs, tmp_path, do_eval=True, max_eval_steps=2, optimizer=OptimizerConfig(ema_decay=0.9)) == averaged
 
 
-def test_starting_and_resuming_read_only_what_they_need(made, tmp_path, monkeypatch):
-    """As with data of gigabytes, whose segments are as small beside all of it as these."""
+def test_starting_and_resuming_read_only_what_they_need(inputs, tmp_path, monkeypatch):
+    """As with gigabytes of data, of which a segment is as small a fraction as here."""
     (tmp_path / "records").mkdir()
-    content = (made / "a.tfrecord").read_bytes()
+    content = (inputs / "a.tfrecord").read_bytes()
     paths = [tmp_path / "records" / f"{number:03}" for number in range(100)]
     for path in paths:
         path.write_bytes(content)
@@ -373,21 +373,21 @@ def test_starting_and_resuming_read_only_what_they_need(made, tmp_path, monkeypa
     of_first_records = 0
     for steps in (1, 2):
         read.clear()
-        run(made, tmp_path / "out", do_train=True, input_file=f"{tmp_path}/records/*", num_train_steps=steps)
-        assert set(read) >= {path.name for path in paths}  # the first record of each, to see what they hold
+        run(inputs, tmp_path / "out", do_train=True, input_file=f"{tmp_path}/records/*", num_train_steps=steps)
+        assert set(read) >= {path.name for path in paths}  # the first record of each, for its features
         of_first_records = of_first_records or min(read.values())
         assert 0 < of_first_records < len(content) / 10
-        # TensorFlow reads ahead, as far as it sees fit.
+        # TensorFlow reads ahead as far as it likes.
         assert sum(count > 2 * of_first_records for count in read.values()) < len(paths) / 2
 
 
 class TestKill:
     """SIGKILL, in the middle of a save and at random, then the same command again."""
 
-    def options(self, made, output_dir, steps):
-        """Dropout on, packed rows, evaluation in between."""
+    def options(self, inputs, output_dir, steps):
+        """With dropout, packed rows, and evaluations during training."""
         return options(
-            made,
+            inputs,
             output_dir,
             do_train=True,
             do_eval=True,
@@ -398,33 +398,33 @@ class TestKill:
             save_checkpoints_steps=1,
         )
 
-    def final_weights(self, folder, steps):
-        reader = tf.train.load_checkpoint(str(folder / f"model.ckpt-{steps}"))
+    def final_weights(self, directory, steps):
+        reader = tf.train.load_checkpoint(str(directory / f"model.ckpt-{steps}"))
         return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
-    def reached(self, folder):
-        """The step of the newest checkpoint; 0 where there is none."""
-        newest = checkpoints.latest(folder)
+    def reached_step(self, directory):
+        """The step of the newest checkpoint; 0 if there is none."""
+        newest = checkpoints.latest(directory)
         return checkpoints.step_of(newest) if newest else 0
 
     def kill_when(self, process, condition):
-        """Kills as soon as the condition holds, or the run ends; says whether it was still running."""
+        """Kills the process as soon as the condition holds; returns whether it was still running."""
         while process.poll() is None and not condition():
             time.sleep(0.001)
         process.kill()
         return process.wait() == -signal.SIGKILL
 
-    def compare(self, found, expected):
+    def assert_same_weights(self, found, expected):
         for name, value in found.items():
             np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
-    def check(self, made, tmp_path, scripts, steps, kills):
-        """Ends as a run that was never stopped, after so many kills: the first in a save, the others at random."""
+    def check_kills(self, inputs, tmp_path, scripts, steps, kills):
+        """After some kills, the first in a save and the others at random, a run ends as one that was never stopped."""
         whole, broken = tmp_path / "whole", tmp_path / "broken"
-        run(made, **self.options(made, whole, steps))
+        run(inputs, **self.options(inputs, whole, steps))
         final = self.final_weights(whole, steps)
         broken.mkdir()
-        flags = [f"--{name}={value}" for name, value in self.options(made, broken, steps).items()]
+        flags = [f"--{name}={value}" for name, value in self.options(inputs, broken, steps).items()]
 
         def start():
             return scripts.start("run_pretraining.py", flags)
@@ -435,26 +435,26 @@ class TestKill:
             return any(int(step[1]) >= 5 for step in steps if step)
 
         assert self.kill_when(start(), saving)
-        reached = self.reached(broken)
+        reached = self.reached_step(broken)
         assert 4 <= reached < steps
         for _ in range(kills - 1):
             end = time.monotonic() + random.uniform(1, 10)
             self.kill_when(start(), lambda: time.monotonic() > end)  # noqa: B023
-            assert self.reached(broken) >= reached
-            reached = self.reached(broken)
-            if reached == steps:  # it was through: once more from the start
-                self.compare(self.final_weights(broken, steps), final)
+            assert self.reached_step(broken) >= reached
+            reached = self.reached_step(broken)
+            if reached == steps:  # it has finished: once more from the start
+                self.assert_same_weights(self.final_weights(broken, steps), final)
                 shutil.rmtree(broken)
                 broken.mkdir()
                 reached = 0
-        run(made, **self.options(made, broken, steps))
-        self.compare(self.final_weights(broken, steps), final)
+        run(inputs, **self.options(inputs, broken, steps))
+        self.assert_same_weights(self.final_weights(broken, steps), final)
         assert not list(broken.glob(".*unfinished*"))
 
     @pytest.mark.slow
-    def test_a_run_killed_in_a_save_ends_with_the_same_bits(self, made, tmp_path, scripts):
-        self.check(made, tmp_path, scripts, steps=16, kills=1)
+    def test_a_run_killed_in_a_save_ends_with_the_same_bits(self, inputs, tmp_path, scripts):
+        self.check_kills(inputs, tmp_path, scripts, steps=16, kills=1)
 
     @pytest.mark.slow
-    def test_fifty_kills(self, made, tmp_path, scripts):
-        self.check(made, tmp_path, scripts, steps=40, kills=50)
+    def test_fifty_kills(self, inputs, tmp_path, scripts):
+        self.check_kills(inputs, tmp_path, scripts, steps=40, kills=50)

@@ -31,11 +31,11 @@ SENTENCES = {"masking": "dynamic", "input_file": "sentences.unmasked", "vocab_fi
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a vocabulary, a config, and records: pairs and sentences, with and without masks."""
-    folder = tmp_path_factory.mktemp("made")
-    (folder / "vocab.txt").write_text("\n".join(PIECES) + "\n")
-    (folder / "bert_config.json").write_text(BertConfig(**TINY_CONFIG).to_json_string())
+    directory = tmp_path_factory.mktemp("inputs")
+    (directory / "vocab.txt").write_text("\n".join(PIECES) + "\n")
+    (directory / "bert_config.json").write_text(BertConfig(**TINY_CONFIG).to_json_string())
     rng = np.random.default_rng(1)
     corpus = Corpus(
         rng.integers(5, len(PIECES), 600, dtype=np.int32),
@@ -60,13 +60,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             masked=not name.endswith(".unmasked"),
             next_sentence=name.startswith("pairs"),
         )
-        with BlockWriter([str(folder / name)], schema) as writer:
+        with BlockWriter([str(directory / name)], schema) as writer:
             writer.write_rows(instances.rows(schema))
-    return folder
+    return directory
 
 
-def options(made: Path, output_dir: Path, **changes: Any) -> dict[str, Any]:
-    """Flags of a short training; files that are named without a directory are those of `made`."""
+def options(inputs: Path, output_dir: Path, **changes: Any) -> dict[str, Any]:
+    """Flags of a short training; files that are named without a directory are those of `inputs`."""
     values = {
         "input_file": "pairs.masked",
         "bert_config_file": "bert_config.json",
@@ -82,32 +82,32 @@ def options(made: Path, output_dir: Path, **changes: Any) -> dict[str, Any]:
     }
     files = ("input_file", "bert_config_file", "vocab_file")
     return {
-        name: str(made / value) if name in files and not os.path.isabs(value) else value
+        name: str(inputs / value) if name in files and not os.path.isabs(value) else value
         for name, value in values.items()
     }
 
 
-def run(made: Path, output_dir: Path, **changes: Any) -> dict[str, float] | None:
-    return runner.run(PretrainingConfig(**options(made, output_dir, **changes)))
+def run(inputs: Path, output_dir: Path, **changes: Any) -> dict[str, float] | None:
+    return runner.run(PretrainingConfig(**options(inputs, output_dir, **changes)))
 
 
-def weights(folder: Path, step: int) -> dict[str, np.ndarray]:
-    reader = tf.train.load_checkpoint(str(folder / f"model.ckpt-{step}"))
+def weights(directory: Path, step: int) -> dict[str, np.ndarray]:
+    reader = tf.train.load_checkpoint(str(directory / f"model.ckpt-{step}"))
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
-def evaluation_lines(folder: Path) -> list[str]:
-    return [line.split(" = ")[0] for line in (folder / "eval_results.txt").read_text().splitlines()]
+def evaluation_lines(directory: Path) -> list[str]:
+    return [line.split(" = ")[0] for line in (directory / "eval_results.txt").read_text().splitlines()]
 
 
-def test_defaults_change_nothing(made: Path) -> None:
+def test_defaults_change_nothing(inputs: Path) -> None:
     config = PretrainingConfig(bert_config_file="c", input_file="i", output_dir="o", do_eval=True)
     assert (config.masking, config.use_nsp, config.vocab_file) == ("static", True, None)
     assert (config.masked_lm_prob, config.do_whole_word_mask) == (0.15, False)
 
 
-def test_sentences_without_masks_from_the_command_line(made: Path, tmp_path: Path, scripts: Scripts) -> None:
-    values = options(made, tmp_path, **SENTENCES, do_train=True, do_eval=True, do_whole_word_mask=True)
+def test_sentences_without_masks_from_the_command_line(inputs: Path, tmp_path: Path, scripts: Scripts) -> None:
+    values = options(inputs, tmp_path, **SENTENCES, do_train=True, do_eval=True, do_whole_word_mask=True)
     shown = scripts.call("run_pretraining.py", **values)
     assert evaluation_lines(tmp_path) == ["global_step", "loss", "masked_lm_accuracy", "masked_lm_loss", "perplexity"]
     assert "next_sentence" not in shown
@@ -121,16 +121,16 @@ def test_sentences_without_masks_from_the_command_line(made: Path, tmp_path: Pat
             assert (value != before[name]).any(), name
 
 
-def test_pairs_without_masks(made: Path, tmp_path: Path) -> None:
-    results = run(made, tmp_path, **DYNAMIC, do_train=True, do_eval=True)
+def test_pairs_without_masks(inputs: Path, tmp_path: Path) -> None:
+    results = run(inputs, tmp_path, **DYNAMIC, do_train=True, do_eval=True)
     assert evaluation_lines(tmp_path)[-3:] == ["next_sentence_accuracy", "next_sentence_loss", "perplexity"]
     assert results is not None
     # The same records as without dynamic masking, and not the same masks.
-    assert run(made, tmp_path, do_eval=True) != results
+    assert run(inputs, tmp_path, do_eval=True) != results
 
 
-def test_lines_without_masks_that_say_what_a_chinese_word_is(made: Path, tmp_path: Path) -> None:
-    """Training on lines, evaluation on those that were held out."""
+def test_lines_without_masks_of_segmented_chinese(inputs: Path, tmp_path: Path) -> None:
+    """Training on lines, evaluation on held-out ones."""
     characters = "使用语言模型来预测下一个词的天气很好我们去北京看长城"
     pieces = [*PIECES[:5], *dict.fromkeys(characters)]
     (tmp_path / "vocab.txt").write_text("\n".join(pieces), encoding="utf-8")
@@ -162,32 +162,32 @@ def test_lines_without_masks_that_say_what_a_chinese_word_is(made: Path, tmp_pat
         "do_train": True,
         "do_eval": True,
     }
-    results = run(made, tmp_path / "words", **changes, num_train_steps=1)
+    results = run(inputs, tmp_path / "words", **changes, num_train_steps=1)
     assert results is not None
     assert results["perplexity"] == pytest.approx(np.exp(results["masked_lm_loss"]))
 
 
 @pytest.mark.parametrize("records_file", ["sentences.masked", "pairs.masked"])
 @pytest.mark.slow
-def test_masked_records_without_the_next_sentence_task(made: Path, tmp_path: Path, records_file: str) -> None:
-    results = run(made, tmp_path, input_file=records_file, use_nsp=False, do_train=True, do_eval=True)
+def test_masked_records_without_the_next_sentence_task(inputs: Path, tmp_path: Path, records_file: str) -> None:
+    results = run(inputs, tmp_path, input_file=records_file, use_nsp=False, do_train=True, do_eval=True)
     assert results is not None
     assert results.keys() == {"global_step", "loss", "masked_lm_loss", "masked_lm_accuracy", "perplexity"}
     assert results["loss"] == pytest.approx(results["masked_lm_loss"], rel=0.05)
 
 
 @pytest.mark.slow
-def test_evaluation_has_the_same_masks_whatever_seed_and_batch_size(made: Path, tmp_path: Path) -> None:
+def test_evaluation_has_the_same_masks_whatever_seed_and_batch_size(inputs: Path, tmp_path: Path) -> None:
     changes = {**SENTENCES, "do_eval": True}
-    first = run(made, tmp_path, **changes, do_train=True)
+    first = run(inputs, tmp_path, **changes, do_train=True)
     assert first is not None
-    assert run(made, tmp_path, **changes, seed=2) == first
-    other_batches = run(made, tmp_path, **changes, eval_batch_size=5)
+    assert run(inputs, tmp_path, **changes, seed=2) == first
+    other_batches = run(inputs, tmp_path, **changes, eval_batch_size=5)
     assert other_batches is not None
     for name in ("masked_lm_loss", "masked_lm_accuracy"):
         assert_close(other_batches[name], first[name], forward(2))
     for other_masks in ({"masked_lm_prob": 0.5}, {"do_whole_word_mask": True}):
-        changed = run(made, tmp_path, **changes, **other_masks)
+        changed = run(inputs, tmp_path, **changes, **other_masks)
         assert changed is not None
         assert abs(changed["masked_lm_loss"] - first["masked_lm_loss"]) > 1e-4
 
@@ -195,14 +195,14 @@ def test_evaluation_has_the_same_masks_whatever_seed_and_batch_size(made: Path, 
 @pytest.mark.parametrize(
     "changes", [pytest.param(DYNAMIC, id="pairs"), pytest.param(SENTENCES, id="sentences", marks=pytest.mark.slow)]
 )
-def test_a_resumed_run_ends_with_the_same_bits(made: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_a_resumed_run_ends_with_the_same_bits(inputs: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    run(made, whole, **changes, do_train=True, save_checkpoints_steps=5)
+    run(inputs, whole, **changes, do_train=True, save_checkpoints_steps=5)
     broken.mkdir()
     for path in whole.glob("model.ckpt-5.*"):
         shutil.copy(path, broken)
     tf.compat.v1.train.update_checkpoint_state(str(broken), str(broken / "model.ckpt-5"))
-    run(made, broken, **changes, do_train=True, save_checkpoints_steps=5)
+    run(inputs, broken, **changes, do_train=True, save_checkpoints_steps=5)
     final = weights(whole, 12)
     assert not (broken / "model.ckpt-0.index").exists()
     for name, value in weights(broken, 12).items():
@@ -231,9 +231,9 @@ def test_a_resumed_run_ends_with_the_same_bits(made: Path, tmp_path: Path, chang
         ({**DYNAMIC, "vocab_file": "none.txt"}, r"none\.txt"),
     ],
 )
-def test_mistakes(made: Path, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_mistakes(inputs: Path, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        run(made, tmp_path / "out", **{"do_train": True, **changes})
+        run(inputs, tmp_path / "out", **{"do_train": True, **changes})
     assert not (tmp_path / "out").exists()
 
 
@@ -244,14 +244,14 @@ def test_mistakes(made: Path, tmp_path: Path, changes: dict[str, Any], message: 
         ([*PIECES[1:], PIECES[0]], r"does not begin with the \[CLS\] of --vocab_file.*another vocabulary"),
     ],
 )
-def test_another_vocabulary(made: Path, tmp_path: Path, pieces: list[str], message: str) -> None:
+def test_another_vocabulary(inputs: Path, tmp_path: Path, pieces: list[str], message: str) -> None:
     (tmp_path / "vocab.txt").write_text("\n".join(pieces) + "\n")
     changes = {**DYNAMIC, "vocab_file": str(tmp_path / "vocab.txt")}
     with pytest.raises(InputError, match=message):
-        run(made, tmp_path / "out", **changes, do_train=True)
+        run(inputs, tmp_path / "out", **changes, do_train=True)
 
 
-def test_a_checkpoint_without_the_next_sentence_task_is_not_resumed_with_it(made: Path, tmp_path: Path) -> None:
-    run(made, tmp_path, input_file="pairs.masked", use_nsp=False, do_train=True, num_train_steps=1)
+def test_a_checkpoint_without_the_next_sentence_task_is_not_resumed_with_it(inputs: Path, tmp_path: Path) -> None:
+    run(inputs, tmp_path, input_file="pairs.masked", use_nsp=False, do_train=True, num_train_steps=1)
     with pytest.raises(InputError, match=r"cannot be resumed: it lacks cls/seq_relationship"):
-        run(made, tmp_path, input_file="pairs.masked", do_train=True)
+        run(inputs, tmp_path, input_file="pairs.masked", do_train=True)

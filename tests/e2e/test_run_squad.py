@@ -51,18 +51,18 @@ ORIGINAL_DEFAULTS = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a vocabulary, a config and questions of both versions, 120 to learn and 40 to answer."""
-    folder = tmp_path_factory.mktemp("made")
-    write_model_files(folder)
+    directory = tmp_path_factory.mktemp("inputs")
+    write_model_files(directory)
     for version in (1, 2):
-        write_json(folder / f"train{version}.json", squad(60, seed=1, version_2=version == 2))
-        write_json(folder / f"dev{version}.json", squad(20, seed=2, version_2=version == 2))
-    return folder
+        write_json(directory / f"train{version}.json", squad(60, seed=1, version_2=version == 2))
+        write_json(directory / f"dev{version}.json", squad(20, seed=2, version_2=version == 2))
+    return directory
 
 
-def own(made: Path, **flags):
-    return {"train_file": str(made / "train1.json"), "predict_file": str(made / "dev1.json"), **flags}
+def data_flags(inputs: Path, **flags):
+    return {"train_file": str(inputs / "train1.json"), "predict_file": str(inputs / "dev1.json"), **flags}
 
 
 def read_json(*path):
@@ -73,19 +73,15 @@ def lines_of(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def results_of(folder: Path) -> dict[str, float]:
-    lines = (folder / "eval_results.txt").read_text().splitlines()
+def results_of(directory: Path) -> dict[str, float]:
+    lines = (directory / "eval_results.txt").read_text().splitlines()
     return {name: float(value) for name, value in (line.split(" = ") for line in lines)}
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 # --- The same as the original ----------------------------------------------------------------------------------------
 
 
-def test_flags_and_defaults_are_the_originals() -> None:
+def test_flags_and_defaults_match_the_original() -> None:
     defaults = defaults_of("run_squad")
     assert {name: defaults[name] for name in ORIGINAL_DEFAULTS} == ORIGINAL_DEFAULTS
     asked = config(Path("x"), do_eval=True, predict_file="x")
@@ -107,26 +103,26 @@ def test_golden_records_and_prediction_files(tmp_path: Path, monkeypatch, versio
     )
 
 
-def test_steps_are_counted_by_questions(made: Path, tmp_path: Path, caplog) -> None:
+def test_steps_are_counted_by_questions(inputs: Path, tmp_path: Path, caplog) -> None:
     """`int(questions / batch * epochs)`, though there are more windows than questions."""
     caplog.set_level("INFO")
-    flags = own(made, output_dir=str(tmp_path / "model"), dry_run=True, do_train=True, num_train_epochs=1.5)
-    run(made, **flags, train_batch_size=7)
+    flags = data_flags(inputs, output_dir=str(tmp_path / "model"), dry_run=True, do_train=True, num_train_epochs=1.5)
+    run(inputs, **flags, train_batch_size=7)
     assert "Training: 120 examples, 1.5 epochs, 25 steps of 7, 2 of them warm-up" in caplog.text
     assert "windows of 120 questions" in caplog.text
 
 
-# --- Custom data -----------------------------------------------------------------------------------------------
+# --- Custom data -----------------------------------------------------------------------------------------------------
 
 
-def test_a_users_way_from_questions_to_answers(made: Path, tmp_path: Path, scripts: Scripts) -> None:
-    folder = tmp_path / "model"
+def test_from_questions_to_answers(inputs: Path, tmp_path: Path, scripts: Scripts) -> None:
+    directory = tmp_path / "model"
     shown = scripts.call(
         "run_squad.py",
-        **own(made),
-        vocab_file=made / "vocab.txt",
-        bert_config_file=made / "bert_config.json",
-        output_dir=folder,
+        **data_flags(inputs),
+        vocab_file=inputs / "vocab.txt",
+        bert_config_file=inputs / "bert_config.json",
+        output_dir=directory,
         do_train=True,
         do_eval=True,
         do_predict=True,
@@ -142,26 +138,27 @@ def test_a_users_way_from_questions_to_answers(made: Path, tmp_path: Path, scrip
     assert "120 questions on 120 contexts" in shown
     assert "***** Eval results *****" in shown
     assert "Predicted 40 answers" in shown
-    names = {path.name for path in folder.iterdir()}
-    assert unlisted(folder, run_files.SQUAD) == unlisted(folder / "best", run_files.SQUAD) == []
+    names = {path.name for path in directory.iterdir()}
+    assert unlisted(directory, run_files.SQUAD) == unlisted(directory / "best", run_files.SQUAD) == []
     assert names >= {"best", "bert_config.json", "vocab.txt", "task.json", "train.tf_record", "eval.tf_record", "runs"}
     assert names >= {"predictions.json", "nbest_predictions.json", "predictions.jsonl", "eval_history.jsonl"}
     assert not names & {"null_odds.json", "labels.txt", ".predictions.json.unfinished", ".eval_results.txt.unfinished"}
-    results = results_of(folder)
+    results = results_of(directory)
     assert set(results) == {"global_step", "exact_match", "f1"}
     assert results["exact_match"] > 90
-    assert [entry["epoch"] for entry in lines_of(folder / "eval_history.jsonl")] == pytest.approx([1, 2, 3, 4], abs=0.1)
-    check_report(folder)
+    epochs = [entry["epoch"] for entry in lines_of(directory / "eval_history.jsonl")]
+    assert epochs == pytest.approx([1, 2, 3, 4], abs=0.1)
+    check_report(directory)
     questions = {
         one["id"]: (part["context"], one["answers"][0]["text"])
         for article in squad(20, seed=2)["data"]
         for part in article["paragraphs"]
         for one in part["qas"]
     }
-    predictions = read_json(folder, "predictions.json")
+    predictions = read_json(directory, "predictions.json")
     right = np.mean([predictions[name] == answer for name, (_, answer) in questions.items()])
     assert 100 * right == pytest.approx(results["exact_match"])
-    for line in lines_of(folder / "predictions.jsonl"):
+    for line in lines_of(directory / "predictions.jsonl"):
         assert line["answer"] == predictions[line["id"]] == questions[line["id"]][0][line["start"] : line["end"]]
         assert 0 < line["probability"] <= 1
 
@@ -169,32 +166,32 @@ def test_a_users_way_from_questions_to_answers(made: Path, tmp_path: Path, scrip
     contexts = [f"w1 w2 {name.capitalize()} Hill, w3." for name in FIRST_NAMES]
     with gzip.open(tmp_path / "new.jsonl.gz", "wt") as file:
         file.writelines(json.dumps({"question": QUESTION, "context": context}) + "\n" for context in contexts)
-    scripts.call("run_squad.py", output_dir=folder, predict_file=tmp_path / "new.jsonl.gz", do_predict=True)
-    found = lines_of(folder / "predictions.jsonl")
+    scripts.call("run_squad.py", output_dir=directory, predict_file=tmp_path / "new.jsonl.gz", do_predict=True)
+    found = lines_of(directory / "predictions.jsonl")
     assert [(line["id"], line["answer"]) for line in found] == [("1", "Ada Hill"), ("2", "Bob Hill")]
     assert [contexts[0][line["start"] : line["end"]] for line in found[:1]] == ["Ada Hill"]
-    assert read_json(folder, "predict_summary.json")["windows"]["windows"] == 2
+    assert read_json(directory, "predict_summary.json")["windows"]["windows"] == 2
 
 
-def check_report(folder: Path) -> None:
+def check_report(directory: Path) -> None:
     """The rows of the evaluation say what `eval_results.txt` says, and the page has the sections of the task."""
-    rows = lines_of(folder / "eval_predictions.jsonl")
-    results = results_of(folder)
+    rows = lines_of(directory / "eval_predictions.jsonl")
+    results = results_of(directory)
     assert 100 * np.mean([row["exact"] for row in rows]) == pytest.approx(results["exact_match"])
     assert 100 * np.mean([row["f1"] for row in rows]) == pytest.approx(results["f1"])
     assert [row["title"] for row in rows[:3]] == ["0", "0", "1"]
     assert [row["context"] for row in rows[:3]] == [1, 2, 3]
-    table = (folder / "predictions.csv").read_text(encoding="utf-8").splitlines()
+    table = (directory / "predictions.csv").read_text(encoding="utf-8").splitlines()
     assert table[0] == "id,question,truth,answer,probability,start,end"
     assert len(table) == 41
-    page = (folder / "report.html").read_text(encoding="utf-8")
+    page = (directory / "report.html").read_text(encoding="utf-8")
     for title in ("Scores by question word", "Scores by length", "Worst questions"):
         assert f"<h2>{title}</h2>" in page
     assert "Questions without an answer" not in page
 
 
 def test_chinese(tmp_path: Path, caplog) -> None:
-    """`--language=auto` is decided by the training data, kept, and stays for prediction."""
+    """The training data decide `--language=auto`, and prediction keeps that."""
     caplog.set_level("INFO")
     characters = "山水火木土金日月"
     write_model_files(tmp_path, [*PIECES[:5], *characters, *"王李明红谁。", "w1"], vocab_size=40)
@@ -227,7 +224,7 @@ def test_chinese(tmp_path: Path, caplog) -> None:
         run(tmp_path, **flags, do_train=True, language="en")
 
 
-def test_what_is_not_learned_is_counted(made: Path, tmp_path: Path, caplog) -> None:
+def test_questions_left_out_of_training_are_counted(inputs: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
     context = "w1 Ada Hill w2 w3 w4 w5 w6 w7 w8."
 
@@ -239,9 +236,8 @@ def test_what_is_not_learned_is_counted(made: Path, tmp_path: Path, caplog) -> N
     questions.append(question(4, "Ada Hill", several=3))
     article = {"paragraphs": [{"context": context, "qas": questions}]}
     path = write_json(tmp_path / "train.json", {"data": [article]})
-    run(
-        made, train_file=path, output_dir=str(tmp_path / "model"), do_train=True, train_batch_size=2, num_train_epochs=1
-    )
+    flags = {"train_file": path, "do_train": True, "train_batch_size": 2}
+    run(inputs, **flags, output_dir=str(tmp_path / "model"), num_train_epochs=1)
     summary = read_json(tmp_path, "model/train_summary.json")
     assert summary["file"] == path
     assert summary["read"]["questions"] == 5
@@ -253,8 +249,7 @@ def test_what_is_not_learned_is_counted(made: Path, tmp_path: Path, caplog) -> N
     assert "questions longer than max_query_length, which were truncated: 1" in caplog.text
     assert "Training: 3 examples" in caplog.text
     assert "Left out of the training" not in caplog.text
-    flags = {"train_file": path, "do_train": True, "dry_run": True, "train_batch_size": 2}
-    run(made, **flags, output_dir=str(tmp_path / "other"), verbose_logging=True)
+    run(inputs, **flags, dry_run=True, output_dir=str(tmp_path / "other"), verbose_logging=True)
     assert "Left out of the training, as the answer is not in the context: q3." in caplog.text
 
 
@@ -283,27 +278,27 @@ def test_what_is_not_learned_is_counted(made: Path, tmp_path: Path, caplog) -> N
         ({"do_train": False, "do_predict": True}, "has no checkpoint; train first, or give --init_checkpoint"),
     ],
 )
-def test_mistakes(made: Path, tmp_path: Path, flags, sentence: str) -> None:
+def test_mistakes(inputs: Path, tmp_path: Path, flags, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        run(made, **own(made, output_dir=str(tmp_path / "model"), **{"do_train": True, **flags}))
+        run(inputs, **data_flags(inputs, output_dir=str(tmp_path / "model"), **{"do_train": True, **flags}))
     assert not (tmp_path / "model" / "checkpoint").exists()
 
 
-def test_a_file_that_cannot_be_scored_comes_out_before_the_training(made: Path, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_scored_is_refused_before_training(inputs: Path, tmp_path: Path) -> None:
     (tmp_path / "new.jsonl").write_text(json.dumps({"question": "q", "context": "c"}) + "\n")
-    flags = {"train_file": str(made / "train1.json"), "output_dir": str(tmp_path / "model"), "do_train": True}
+    flags = {"train_file": str(inputs / "train1.json"), "output_dir": str(tmp_path / "model"), "do_train": True}
     for path, sentence in (
         (tmp_path / "new.jsonl", "Question 1 has no answers to compare with; scoring needs a file with answers"),
-        (made / "dev2.json", "has no answer: this is SQuAD 2.0; give --version_2_with_negative"),
+        (inputs / "dev2.json", "has no answer: this is SQuAD 2.0; give --version_2_with_negative"),
     ):
         with pytest.raises(InputError, match=sentence):
-            run(made, **flags, do_eval=True, dev_file=str(path))
+            run(inputs, **flags, do_eval=True, dev_file=str(path))
         assert not checkpoints.latest(tmp_path / "model")
 
 
-def test_a_dry_run_writes_nothing(made: Path, tmp_path: Path, caplog) -> None:
+def test_a_dry_run_writes_nothing(inputs: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
-    flags = own(made, output_dir=str(tmp_path / "model"), dry_run=True)
-    assert run(made, **flags, do_train=True, do_eval=True, do_predict=True) is None
+    flags = data_flags(inputs, output_dir=str(tmp_path / "model"), dry_run=True)
+    assert run(inputs, **flags, do_train=True, do_eval=True, do_predict=True) is None
     assert "Dry run: all checks passed; nothing was written" in caplog.text
     assert not list(tmp_path.iterdir())

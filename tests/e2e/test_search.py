@@ -1,4 +1,4 @@
-"""A search as a user runs it: killed, and given again."""
+"""A search as a user runs it: killed, and run again."""
 
 import json
 import signal
@@ -45,7 +45,7 @@ def test_a_killed_search_ends_with_the_same_results(tmp_path: Path, scripts: Scr
         while process.poll() is None and not condition():
             time.sleep(0.002)
         process.kill()
-        assert process.wait() == -signal.SIGKILL, "it was over too soon"
+        assert process.wait() == -signal.SIGKILL, "it ended too soon"
     done = scripts.run("run_classifier.py", arguments(killed))
     assert done.returncode == 0, done.stderr
     assert "is finished, as " in done.stderr
@@ -63,4 +63,4 @@ def test_a_killed_search_ends_with_the_same_results(tmp_path: Path, scripts: Scr
     assert "best has the best weights of a search, which this training would replace" in refused.stderr
     before = labels(killed)
     scripts.call("run_classifier.py", output_dir=killed, predict_file=files["dev_file"], do_predict=True, use_best=True)
-    assert labels(killed) == before  # a prediction alone uses the cores in another way, and rounds otherwise
+    assert labels(killed) == before  # a prediction alone uses the cores differently, and so rounds differently

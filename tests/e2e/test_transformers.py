@@ -1,4 +1,4 @@
-"""Directories written here in PyTorch transformers, and the other way round: the same outputs but for rounding.
+"""Directories converted here in PyTorch transformers, and vice versa: the same outputs up to rounding.
 
 Skipped where PyTorch and transformers are not installed (`pip install torch transformers`).
 """
@@ -35,10 +35,10 @@ pytestmark = [
 CASES = [(name, activation) for name in MODELS for activation in ("gelu", "gelu_new")]
 
 
-def run(folder, jobs):
-    (folder / "jobs.json").write_text(json.dumps(jobs))
-    # -P, for `kernels` beside the program would stand in for a package of that name that transformers asks for.
-    command = [sys.executable, "-P", REPOSITORY / "tests/helpers/transformers_process.py", folder / "jobs.json"]
+def run_transformers(directory, jobs):
+    (directory / "jobs.json").write_text(json.dumps(jobs))
+    # -P, or transformers would import the `kernels` next to the program instead of the package of that name.
+    command = [sys.executable, "-P", REPOSITORY / "tests/helpers/transformers_process.py", directory / "jobs.json"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -52,7 +52,7 @@ def write_batch(path, vocab_size, size=5, length=7):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def models(tmp_path_factory):
     """A random model of each class with each GELU, saved by transformers, converted to Google's format and back."""
     root = tmp_path_factory.mktemp("transformers")
     write_batch(root / "batch.npz", CONFIG["vocab_size"])
@@ -69,31 +69,31 @@ def made(tmp_path_factory):
             for name, activation in CASES
         ]
 
-    run(root, [{**job, "make": job["settings"]} for job in jobs("source")])
+    run_transformers(root, [{**job, "make": job["settings"]} for job in jobs("source")])
     for name, activation in CASES:
-        folder = root / f"{name}-{activation}"
-        (folder / "source/vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES))
-        convert(ConversionConfig(f"{folder}/source", f"{folder}/google"))
-        convert(ConversionConfig(f"{folder}/google", f"{folder}/back"))
-    run(root, jobs("back"))
+        directory = root / f"{name}-{activation}"
+        (directory / "source/vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES))
+        convert(ConversionConfig(f"{directory}/source", f"{directory}/google"))
+        convert(ConversionConfig(f"{directory}/google", f"{directory}/back"))
+    run_transformers(root, jobs("back"))
     return root
 
 
-class Ours:
+class OurModel:
     """Our encoder and heads from any directory, and their outputs for a batch."""
 
-    def __init__(self, folder, batch):
-        self.bert = BertModel(pretrained.find_bert_config(str(folder)))
+    def __init__(self, directory, batch):
+        self.bert = BertModel(pretrained.find_bert_config(str(directory)))
         self.masked_lm, self.next_sentence = MaskedLMHead(self.bert.config), NextSentenceHead(self.bert.config)
         named = {}
         for part in (self.bert, self.masked_lm, self.next_sentence):
             named |= checkpoints.tf_variables(part.named_variables())
         hidden = self.bert.config.hidden_size
-        labels = 1 if "MultipleChoice" in str(folder) else 3
+        labels = 1 if "MultipleChoice" in str(directory) else 3
         shapes = {"output_weights": [labels, hidden], "output_bias": [labels]}
         shapes |= {"cls/squad/output_weights": [2, hidden], "cls/squad/output_bias": [2]}
         heads = {name: tf.Variable(tf.zeros(shape)) for name, shape in shapes.items()}
-        self.report = pretrained.load({**named, **heads}, str(folder))
+        self.report = pretrained.load({**named, **heads}, str(directory))
         self.heads = {name: value.numpy() for name, value in heads.items()}
         self.outputs = self.bert(*(tf.constant(part, tf.int32) for part in batch))
 
@@ -109,7 +109,7 @@ class Ours:
 
 def assert_near(one, other, mask=None):
     difference = np.abs(np.asarray(one) - np.asarray(other))
-    if mask is not None:  # what stands at padding means nothing
+    if mask is not None:  # values at padding are meaningless
         difference = difference[mask.astype(bool)]
     assert difference.max() <= bound(other, forward(3))
 
@@ -121,24 +121,24 @@ def test_googles_checkpoint_in_transformers(tmp_path):
     vocab_size = BertConfig.from_json_file(golden / "bert_config.json").vocab_size
     batch = write_batch(tmp_path / "batch.npz", vocab_size, length=40)
     job = {"architecture": "BertForPreTraining", "folder": f"{tmp_path}/there", "batch": f"{tmp_path}/batch.npz"}
-    run(tmp_path, [{**job, "outputs": f"{tmp_path}/out.npz"}])
+    run_transformers(tmp_path, [{**job, "outputs": f"{tmp_path}/out.npz"}])
     expected = np.load(tmp_path / "out.npz")
-    ours = Ours(golden, batch)
+    ours = OurModel(golden, batch)
     assert_near(ours.masked_lm_scores(), expected["prediction_logits"], batch[1])
     assert_near(ours.next_sentence(ours.outputs.pooled_output), expected["seq_relationship_logits"])
 
 
 @pytest.mark.parametrize(("architecture", "activation"), CASES)
-def test_every_model_both_ways(made, architecture, activation):
-    folder = made / f"{architecture}-{activation}"
-    batch = list(np.load(made / "batch.npz").values())
-    expected, again = (np.load(folder / f"{kind}.npz") for kind in ("source", "back"))
+def test_every_model_both_ways(models, architecture, activation):
+    directory = models / f"{architecture}-{activation}"
+    batch = list(np.load(models / "batch.npz").values())
+    expected, again = (np.load(directory / f"{kind}.npz") for kind in ("source", "back"))
     assert expected.files == again.files
     for name in expected.files:
         assert_near(again[name], expected[name])
 
     for kind in ("source", "google"):
-        ours = Ours(folder / kind, batch)
+        ours = OurModel(directory / kind, batch)
         assert not ours.report.mismatched
         tokens, pooled, mask = ours.outputs.sequence_output, ours.outputs.pooled_output, batch[1]
         if architecture == "BertModel":
@@ -155,7 +155,7 @@ def test_every_model_both_ways(made, architecture, activation):
         if architecture == "BertForMultipleChoice":
             assert_near(ours.scores(pooled, "")[:, 0], expected["logits"][0])
             inputs = [part[None] for part in batch]  # all rows are choices of one question
-            assert_near(BertForMultipleChoice.from_pretrained(folder / kind)(inputs), expected["logits"])
+            assert_near(BertForMultipleChoice.from_pretrained(directory / kind)(inputs), expected["logits"])
         if architecture == "BertForTokenClassification":
             assert_near(ours.scores(tokens, ""), expected["logits"], mask)
         if architecture == "BertForQuestionAnswering":
@@ -164,13 +164,13 @@ def test_every_model_both_ways(made, architecture, activation):
             assert_near(scores[..., 1], expected["end_logits"], mask)
 
 
-def test_tokenizer(tmp_path, made):
-    google, texts = made / "BertModel-gelu/google", ["a", "a covid+ as", "A Covid AS", "Á+a", "nothing known"]
+def test_tokenizer(tmp_path, models):
+    google, texts = models / "BertModel-gelu/google", ["a", "a covid+ as", "A Covid AS", "Á+a", "nothing known"]
     jobs = []
     for lower in (True, False):
         convert(ConversionConfig(str(google), f"{tmp_path}/{lower}", do_lower_case=lower))
         jobs.append({"tokenizer": f"{tmp_path}/{lower}", "texts": texts, "outputs": f"{tmp_path}/{lower}.json"})
-    run(tmp_path, jobs)
+    run_transformers(tmp_path, jobs)
     for lower in (True, False):
         own = FullTokenizer(google / "vocab.txt", do_lower_case=lower)
         found = json.loads((tmp_path / f"{lower}.json").read_text())

@@ -31,7 +31,7 @@ for command, (name, _) in _READERS.items():
         ("latin-1", "is not UTF-8; convert the text to UTF-8"),
     ):
         text = "Café noir, très bon\n" if encoding == "latin-1" else CHINESE
-        if name.endswith(".csv"):  # is read in the encoding that it shows
+        if name.endswith(".csv"):  # which is read in the encoding that is detected
             says = "but no rows"
         CASES[f"{command}: {name} in {encoding}"] = Case(command, says, {name: text.encode(encoding)})
 CASES |= {
@@ -46,18 +46,18 @@ CASES |= {
     ),
 }
 
-# --- Files that are missing, empty, directories or cut gzip ----------------------------------------------------------
+# --- Files that are missing, empty, directories or truncated gzip ----------------------------------------------------
 
-_CUT = gzip.compress(b"text,label\n" + b"w1 w2,a\n" * 1000)[:50]
-_CUT_WORDS = gzip.compress(b"w1\tO\n" * 1000)[:-1]
+_TRUNCATED = gzip.compress(b"text,label\n" + b"w1 w2,a\n" * 1000)[:50]
+_TRUNCATED_WORDS = gzip.compress(b"w1\tO\n" * 1000)[:-1]
 for command, (name, flag) in {**_READERS, "squad": ("squad.json", "train_file")}.items():
     CASES[f"{command}: no {name}"] = Case(command, "none|No such file|no file matches", flags={flag: "none.csv"})
     CASES[f"{command}: {name} is a directory"] = Case(command, "directory|folder", {name: None, f"{name}/a": "b"})
     CASES[f"{command}: {name} is empty"] = Case(command, name.replace(".", r"\.") + "|empty|no text", {name: ""})
     CASES[f"{command}: {name} is gzip, cut"] = Case(
-        command, "corrupt|truncated", {name: _CUT_WORDS if name.endswith(".conll") else _CUT}
+        command, "corrupt|truncated", {name: _TRUNCATED_WORDS if name.endswith(".conll") else _TRUNCATED}
     )
-del CASES["features: text.txt is empty"], CASES["fill: masked.txt is empty"]  # of nothing, nothing
+del CASES["features: text.txt is empty"], CASES["fill: masked.txt is empty"]  # whose output is empty, too
 
 # --- Vocabularies ----------------------------------------------------------------------------------------------------
 
@@ -207,7 +207,7 @@ for name, content, says in (
     ("a label that is a word", choices(label="w4"), _LABEL),
     ("a letter beyond", choices(label="C"), _LABEL),
     ("a label that is a list", choices(label=[0]), _LABEL),
-    # It is read in the encoding that it shows.
+    # It is read in the encoding that is detected.
     ("GBK", json.dumps({"context": CHINESE * 9}, ensure_ascii=False).encode("gb18030"), "has 0 choices"),
 ):
     CASES[f"choices: {name}"] = Case("choose", says, {"choices.jsonl": content})

@@ -9,7 +9,7 @@ LONG = "9" * 5000
 
 CASES: dict[str, Case] = {}
 
-# --- Nothing where a path belongs ------------------------------------------------------------------------------------
+# --- Empty paths -----------------------------------------------------------------------------------------------------
 
 for command, name in (
     *(("create", name) for name in ("input_file", "output_file", "vocab_file", "spm_model_file")),
@@ -32,7 +32,7 @@ for command, name in (
     CASES[f"{command} --{name}="] = Case(command, f"--{name} is empty", flags={name: ""})
 CASES["create --output_file=' '"] = Case("create", "--output_file is empty", flags={"output_file": " "})
 
-# --- Flags that are not there, or not what they should be ------------------------------------------------------------
+# --- Missing, unknown and invalid flags ------------------------------------------------------------------------------
 
 for command in (
     *("create", "vocab", "pretrain", "classify", "squad", "tag", "choose", "features", "inspect", "convert", "export"),
@@ -61,7 +61,7 @@ CASES |= {
     "profile of 20 digits": Case("classify", "--profile_steps", flags={"profile_steps": f"1,{HUGE}"}),
 }
 
-# --- Numbers without end ---------------------------------------------------------------------------------------------
+# --- Numbers out of range --------------------------------------------------------------------------------------------
 
 for command, names in {
     "create": ("max_seq_length", "max_predictions_per_seq", "dupe_factor", "group_bytes", "num_workers"),

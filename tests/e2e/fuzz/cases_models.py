@@ -87,7 +87,7 @@ _DATA = "pretrained/model.ckpt-1.data-00000-of-00001"
 _INDEX = "pretrained/model.ckpt-1.index"
 
 
-def _cut(content: bytes) -> bytes:
+def _truncated(content: bytes) -> bytes:
     return content[: len(content) // 20]
 
 
@@ -102,11 +102,11 @@ for command, flags in (
     ("fill", {}),
 ):
     for name, files in {
-        "data cut": {_DATA: _cut},
+        "data cut": {_DATA: _truncated},
         "data empty": {_DATA: ""},
         "data damaged": {_DATA: _noise},
         "no data": {_DATA: None},
-        "index cut": {_INDEX: _cut},
+        "index cut": {_INDEX: _truncated},
         "index empty": {_INDEX: ""},
         "index of text": {_INDEX: "no index\n" * 9},
         "a list that is none": {"pretrained/checkpoint": "x"},
@@ -138,7 +138,7 @@ CASES |= {
     "classify: a teacher that is cut": Case(
         "classify",
         r"--teacher: .*classifier/model\.ckpt",
-        {"classifier/model.ckpt-2.data-00000-of-00001": _cut},
+        {"classifier/model.ckpt-2.data-00000-of-00001": _truncated},
         {"teacher": "classifier"},
         leaves=RUN_DIRECTORY,
     ),
@@ -321,14 +321,14 @@ for name, content in {
 
 
 class _Tensor:
-    """Pickled as PyTorch pickles a tensor."""
+    """Is pickled as a tensor of PyTorch."""
 
     def __init__(self, elements: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> None:
         self.elements, self.shape, self.strides = elements, shape, strides
 
 
 class _Pickler(pickle._Pickler):
-    """Writes what only PyTorch could, without PyTorch."""
+    """Pickles as PyTorch does, without PyTorch."""
 
     def save(self, value: Any, save_persistent_id: bool = True) -> None:
         if isinstance(value, _Tensor):
@@ -365,7 +365,7 @@ def _zip(value: Any, data: bytes = b"\0" * 8) -> bytes:
     return file.getvalue()
 
 
-def _old(value: Any, data: bytes = struct.pack("<q", 2) + b"\0" * 8) -> bytes:
+def _legacy(value: Any, data: bytes = struct.pack("<q", 2) + b"\0" * 8) -> bytes:
     magic = 0x1950A86A20F9469CFC6C
     parts = (magic, 1001, {"little_endian": True}, value, ["0"])
     return b"".join(map(_pickled, parts)) + data
@@ -377,13 +377,13 @@ for name, content in {
     "a zip without a pickle": _zip({})[:0] + _zip(b""),
     "a zip, cut": _zip({_BIAS: _Tensor(2, (2,), (1,))})[:-30],
     "a list": _zip([1]),
-    "a number": _old(1),
+    "a number": _legacy(1),
     "a storage of 10^18": _zip({_BIAS: _Tensor(10**18, (2,), (1,))}),
     "a storage of 10^30": _zip({_BIAS: _Tensor(10**30, (10**30,), (1,))}),
     "a storage of text": _zip({_BIAS: _Tensor("a", (2,), (1,))}),
-    "an old storage of 10^18": _old({_BIAS: _Tensor(10**18, (2,), (1,))}, struct.pack("<q", 10**18)),
-    "an old storage of 10^12": _old({_BIAS: _Tensor(10**12, (10**12,), (1,))}, struct.pack("<q", 10**12)),
-    "an old storage below 0": _old({_BIAS: _Tensor(-5, (0,), (1,))}, struct.pack("<q", -5)),
+    "an old storage of 10^18": _legacy({_BIAS: _Tensor(10**18, (2,), (1,))}, struct.pack("<q", 10**18)),
+    "an old storage of 10^12": _legacy({_BIAS: _Tensor(10**12, (10**12,), (1,))}, struct.pack("<q", 10**12)),
+    "an old storage below 0": _legacy({_BIAS: _Tensor(-5, (0,), (1,))}, struct.pack("<q", -5)),
     "a shape of 10^12 by no strides": _zip({_BIAS: _Tensor(2, (10**12,), (0,))}),
     "a shape of text": _zip({_BIAS: _Tensor(2, ("a",), (1,))}),
     "code": b"cos\nsystem\n(S'true'\ntR.",
@@ -400,7 +400,7 @@ CASES |= {
     "inspect: below a file": Case("inspect", "text.txt", flags={"output_dir": "text.txt/x"}),
     "inspect: no model": Case("inspect", r"There is no \./none", flags={"init_checkpoint": "./none"}),
     "inspect: no checkpoint": Case("inspect", "directory d has no", {"d/a": ""}, {"init_checkpoint": "d"}),
-    "inspect: a cut checkpoint": Case("inspect", "pretrained", {_INDEX: _cut}),
+    "inspect: a cut checkpoint": Case("inspect", "pretrained", {_INDEX: _truncated}),
     "inspect: no vocabulary": Case(
         "inspect", "no vocab.txt; give --vocab_file", {"pretrained/vocab.txt": None}, {"vocab_file": None}
     ),

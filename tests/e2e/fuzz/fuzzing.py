@@ -117,7 +117,7 @@ COMMANDS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 RUN_DIRECTORY = ("out", r"out/\.lock")
-"""What a training has made when it opens its data and weights."""
+"""What a training has created before it opens its data and weights."""
 
 
 class Case(NamedTuple):
@@ -125,10 +125,10 @@ class Case(NamedTuple):
 
     Attributes:
       command: a key of `COMMANDS`.
-      says: what the sentence holds.
-      files: what is changed of the good inputs: new content, a function of the old one, or None to remove it.
-      flags: instead of the good ones, None omits one; what starts with `-` is an argument as it is.
-      leaves: what may be there afterwards that was not there before, documented as being so.
+      says: a pattern of the error message.
+      files: changes of the good inputs: new content, a function of the old content, or None to remove a file.
+      flags: instead of the good ones; None omits one.
+      leaves: patterns of new files that the command may leave.
     """
 
     command: str
