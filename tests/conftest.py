@@ -14,7 +14,7 @@ from helpers.repository import REPOSITORY, own_lines  # noqa: E402
 from helpers.scripts import Scripts  # noqa: E402
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-hypothesis.settings.register_profile("any_processor")
+hypothesis.settings.register_profile("any_processor", deadline=None)
 hypothesis.settings.load_profile("any_processor")
 # No test downloads a model: those that appear to do so have their own server.
 _NOWHERE = "http://127.0.0.1:9"

@@ -204,7 +204,7 @@ def test_several_labels_per_row(inputs: Path, tmp_path: Path, monkeypatch: pytes
     probabilities = np.loadtxt(tmp_path / "model/test_results.tsv")
 
     # The same where nothing fits into memory.
-    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 1)
     monkeypatch.setattr(spilled, "VALUES_AT_ONCE", 10)
     again = run(tmp_path, **{**flags, "do_train": False}, **files)
     assert_results_close(again, results, forward(1), scale=1)

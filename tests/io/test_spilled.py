@@ -26,7 +26,7 @@ def test_an_array_of_any_size(tmp_path, monkeypatch, most, shape):
 
 
 def test_an_empty_array(monkeypatch):
-    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 1)
     growing = SpilledArray((3,), np.float32)
     growing.append(np.empty((0, 3)))
     assert growing.finish().shape == (0, 3)

@@ -101,7 +101,7 @@ def test_tokens_and_ids_of_another_projects_model(albert: str) -> None:
     assert [tokenizer.inv_vocab[index] for index in range(5)] == list(SPECIAL_TOKENS)
     assert list(tokenizer.vocab.values()) == list(range(30000))
     assert tokenizer.convert_ids_to_tokens([2, 708]) == ["[CLS]", "▁the"]
-    with pytest.raises(InputError, match="'nothing' is not in the vocabulary of 30000 pieces"):
+    with pytest.raises(InputError, match="'nothing' is not in the vocabulary of 30,000 pieces"):
         tokenizer.convert_tokens_to_ids(["nothing"])
     assert SentencePieceTokenizer(albert).tokenize("HELLO") == ["▁H", "ELL", "O"]
 

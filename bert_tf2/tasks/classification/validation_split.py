@@ -60,9 +60,8 @@ class ValidationSplit:
         chosen = np.sort(np.concatenate(held_out))
         if not len(chosen):
             raise InputError(
-                f"--validation_split={fraction:g} holds out none of the {counted(len(examples), 'row')} of "
-                f"{examples.path}, of which one of each label is kept for training; give a larger fraction, or "
-                "--dev_file."
+                f"--validation_split={fraction:g} holds out none of the rows of {examples.path} ({len(examples):,} in "
+                "all), of which one of each label is kept for training; give a larger fraction, or --dev_file."
             )
         logger.info(
             "%s: %s of %s %s held out for evaluation%s.",

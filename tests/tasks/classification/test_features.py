@@ -93,7 +93,7 @@ def test_spilled_features_are_the_same(tmp_path: Path, monkeypatch: pytest.Monke
     texts = ["abc" * (row % 4) for row in range(50)]
     pairs = [*texts[7:], *texts[:7]] if with_pairs else None
     expected = featurize(examples(texts, pairs), np.arange(50), Letters(), 9)
-    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 1)
     monkeypatch.setattr(features, "_VALUES_AT_ONCE", 100)
     collected = Collected("a.csv", str(tmp_path), pairs=with_pairs, labels=False)
     for begin in range(0, 50, 20):

@@ -138,7 +138,7 @@ def test_windows_of_the_teacher(teacher_dir: Path, tmp_path: Path, monkeypatch) 
     opened = Teacher.open(str(teacher_dir), STUDENT, str(tmp_path))
     description = dataclasses.replace(opened.description, long_text="windows", max_seq_length=7)
     teacher = dataclasses.replace(opened, description=description)
-    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 1)
     monkeypatch.setattr(spilled, "VALUES_AT_ONCE", 4)
     text = "w1 w2 w3 w4 w5 w6 w7 w8"  # windows of 5 tokens with stride 3: w1 to w5, w4 to w8
     logits = logits_of(teacher, Predictor(), tmp_path).of({"train": examples(["w9", text])})["train"]

@@ -123,7 +123,7 @@ def test_number_of_rows_of_each_label(sizes: list[int], fraction: float) -> None
 
 def test_too_few_rows() -> None:
     for labels, fraction in ((["1.5"] * 9, 0.01), (["1.5"], 0.99)):
-        with pytest.raises(InputError, match=f"holds out none of the {len(labels)} rows? of a.csv"):
+        with pytest.raises(InputError, match=rf"holds out none of the rows of a.csv \({len(labels)} in all\)"):
             ValidationSplit.of(rows(labels), fraction, None)
 
 

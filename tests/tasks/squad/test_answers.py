@@ -344,7 +344,7 @@ def test_blocks_of_windows_give_the_same_answers(monkeypatch, characters):
     values = np.random.default_rng(1).normal(size=(2, len(windows), 12))
     expected = span_selection.predict(windows, *values, AnswerParameters(3))
     monkeypatch.setattr(tokenized_examples, "_WORDS_AT_ONCE", 7)
-    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 1)
     in_blocks = make_windows(tokenized_examples.tokenize(examples, tokenizers()[1]), SIZES, False)
     predictions, first = [], 0
     for block in in_blocks.blocks(characters):

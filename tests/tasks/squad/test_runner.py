@@ -144,7 +144,7 @@ def test_data_that_exceeds_memory_gives_the_same_files(data_dir: Path, trained: 
     }
     results = run(data_dir, **flags)
     before = {name: (trained / name).read_bytes() for name in names}
-    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 1)
     monkeypatch.setattr(spilled, "_ITEMS_AT_ONCE", 3)
     monkeypatch.setattr(runner, "_CHARACTERS_AT_ONCE", 100)
     assert run(data_dir, **flags) == results
