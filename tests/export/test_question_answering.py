@@ -157,7 +157,7 @@ def test_words_of_contexts_with_tokenizer_options():
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), min_size=1, max_size=5), st.integers(1, 25))
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_windows_and_their_context(sizes: list[tuple[int, int]], doc_stride: int):
     pieces, room = (tf.constant(values, tf.int64) for values in zip(*sizes, strict=True))
     windows = question_answering.divide(pieces, room, doc_stride)
