@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from helpers.model_server import COMMIT, ModelServer, serving
-from helpers.tiny_huggingface import write_folder
+from helpers.tiny_huggingface import write_directory
 from huggingface_hub import constants
 
 from bert_tf2 import BertModel, FullTokenizer
@@ -18,7 +18,7 @@ NAME = "owner/tiny-bert"
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    directory = write_folder(tmp_path_factory.mktemp("tiny"), "BertModel")
+    directory = write_directory(tmp_path_factory.mktemp("tiny"), "BertModel")
     others = {"pytorch_model.bin": b"x" * 1000, "tf_model.h5": b"x" * 1000, "README.md": b"# A model", "onnx/x": b"x"}
     return {path.name: path.read_bytes() for path in directory.iterdir()} | others
 

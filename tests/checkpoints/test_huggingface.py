@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from helpers.tiny_huggingface import ENCODER, MODELS, POOLER, V, arrays_of, write_folder
+from helpers.tiny_huggingface import ENCODER, MODELS, POOLER, V, arrays_of, write_directory
 
 from bert_tf2.checkpoints import huggingface
 from bert_tf2.checkpoints.safetensors import open_safetensors
@@ -48,7 +48,7 @@ def test_names_match_both_projects(named_shapes):
 @pytest.mark.parametrize("architecture", MODELS)
 def test_reads_and_writes_every_model_bitwise(tmp_path, architecture):
     arrays = arrays_of(architecture)
-    directory = huggingface.ModelDirectory(write_folder(tmp_path / "in", architecture, arrays))
+    directory = huggingface.ModelDirectory(write_directory(tmp_path / "in", architecture, arrays))
     assert (directory.unmapped, directory.ignored) == ((), {})
     shapes = directory.get_variable_to_shape_map()
     assert len(shapes) == len(arrays)
@@ -74,7 +74,7 @@ def test_older_names(tmp_path):
     }
     arrays = {name.removeprefix("bert."): array for name, array in arrays.items()}
     arrays["embeddings.position_ids"] = np.zeros([1, 8], np.float32)
-    directory = huggingface.ModelDirectory(write_folder(tmp_path, "BertForPreTraining", arrays))
+    directory = huggingface.ModelDirectory(write_directory(tmp_path, "BertForPreTraining", arrays))
     assert directory.unmapped == ()
     assert directory.ignored == {"embeddings.position_ids": "the position numbers, not weights"}
     modern = arrays_of("BertForPreTraining")
@@ -89,7 +89,7 @@ def test_tied_copies(tmp_path):
     arrays = arrays_of("BertForMaskedLM")
     arrays["cls.predictions.decoder.weight"] = arrays["bert.embeddings.word_embeddings.weight"]
     arrays["cls.predictions.decoder.bias"] = arrays["cls.predictions.bias"]
-    directory = huggingface.ModelDirectory(write_folder(tmp_path, "BertForMaskedLM", arrays))
+    directory = huggingface.ModelDirectory(write_directory(tmp_path, "BertForMaskedLM", arrays))
     assert directory.unmapped == ()
     assert directory.ignored == {
         "cls.predictions.decoder.bias": "a copy of cls.predictions.bias",
@@ -97,7 +97,7 @@ def test_tied_copies(tmp_path):
     }
 
     bias = arrays.pop("cls.predictions.bias")  # if only the copy was saved, it is used as the bias
-    directory = huggingface.ModelDirectory(write_folder(tmp_path, "BertForMaskedLM", arrays))
+    directory = huggingface.ModelDirectory(write_directory(tmp_path, "BertForMaskedLM", arrays))
     np.testing.assert_array_equal(directory.get_tensor("cls/predictions/output_bias"), bias)
     assert directory.get_variable_to_shape_map()["cls/predictions/output_bias"] == [V]
 
@@ -113,7 +113,7 @@ def test_tied_copies(tmp_path):
 def test_untied_decoder(tmp_path, name, array):
     """It is an error only if the masked-LM head is to be read."""
     arrays = {**arrays_of("BertForMaskedLM"), f"cls.predictions.{name}": array}
-    directory = huggingface.ModelDirectory(write_folder(tmp_path, "BertForMaskedLM", arrays))
+    directory = huggingface.ModelDirectory(write_directory(tmp_path, "BertForMaskedLM", arrays))
     assert directory.untied == directory.unmapped == (f"cls.predictions.{name}",)
     directory.check_readable(["bert/embeddings/word_embeddings", "output_weights", "cls/squad/output_bias"])
     with pytest.raises(
@@ -126,11 +126,11 @@ def test_duplicate_variable_is_an_error(tmp_path):
     arrays = arrays_of("BertModel")
     arrays["bert.pooler.dense.bias"] = arrays["pooler.dense.bias"]
     with pytest.raises(InputError, match=r"holds both .*pooler\.dense\.bias and .*, the same variable in BERT"):
-        huggingface.ModelDirectory(write_folder(tmp_path, "BertModel", arrays))
+        huggingface.ModelDirectory(write_directory(tmp_path, "BertModel", arrays))
 
 
 def test_find_directory(tmp_path):
-    directory = write_folder(tmp_path / "model", "BertModel")
+    directory = write_directory(tmp_path / "model", "BertModel")
     assert huggingface.find_directory(directory) == str(directory)
     assert huggingface.find_directory(directory / "model.safetensors") == str(directory)
     assert huggingface.find_directory(directory / "vocab.txt") is None
@@ -144,7 +144,7 @@ def test_find_directory(tmp_path):
 
 
 def test_writing_is_deterministic(tmp_path):
-    directory = huggingface.ModelDirectory(write_folder(tmp_path / "in", "BertModel"))
+    directory = huggingface.ModelDirectory(write_directory(tmp_path / "in", "BertModel"))
     variables = {name: directory.get_tensor(name) for name in directory.hf_names}
     for name, order in (("a", sorted(variables)), ("b", sorted(variables, reverse=True))):
         ordered = {name: variables[name] for name in order}

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 from helpers.tiny_huggingface import MODELS, arrays_of
-from helpers.tiny_tensorflow import name_of, write, write_folder
+from helpers.tiny_tensorflow import name_of, write, write_directory
 
 from bert_tf2.checkpoints import huggingface, keras_h5
 from bert_tf2.errors import InputError
@@ -42,7 +42,7 @@ def test_names():
 @pytest.mark.parametrize("architecture", MODELS)
 def test_reads_files_of_transformers(tmp_path, architecture, heads_apart):
     arrays = arrays_in_full(architecture)
-    directory = huggingface.ModelDirectory(write_folder(tmp_path, architecture, arrays, heads_apart=heads_apart))
+    directory = huggingface.ModelDirectory(write_directory(tmp_path, architecture, arrays, heads_apart=heads_apart))
     assert directory.weights_file == str(tmp_path / "tf_model.h5")
     assert directory.unmapped == directory.untied == ()
     assert {*directory.hf_names.values()} == {*arrays}
@@ -56,7 +56,7 @@ def test_reads_files_of_transformers(tmp_path, architecture, heads_apart):
 
 def test_other_weights_take_precedence(tmp_path):
     arrays = arrays_in_full("BertModel")
-    directory = write_folder(tmp_path, "BertModel", arrays)
+    directory = write_directory(tmp_path, "BertModel", arrays)
     (directory / "pytorch_model.bin").write_bytes(b"not a model")
     with pytest.raises(InputError, match=r"pytorch_model\.bin cannot be read"):
         huggingface.ModelDirectory(directory)

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.tiny_huggingface import arrays_of, write_folder
+from helpers.tiny_huggingface import arrays_of, write_directory
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import by_name, model_source, pretrained
@@ -25,7 +25,7 @@ HEADS = {
 @pytest.mark.parametrize("architecture", HEADS)
 def test_head_of_a_hugging_face_directory(tmp_path, caplog, architecture: str, head: str | None) -> None:
     arrays = arrays_of(architecture)
-    path = str(write_folder(tmp_path, architecture, arrays))
+    path = str(write_directory(tmp_path, architecture, arrays))
     encoder = checkpoints.tf_variables(BertModel(pretrained.find_bert_config(path)).named_variables())
     weights, bias = (tf.Variable(tf.zeros(arrays[f"classifier.{part}"].shape)) for part in ("weight", "bias"))
     assert model_source.output_weights_head(path) == HEADS[architecture]
@@ -39,7 +39,7 @@ def test_head_of_a_hugging_face_directory(tmp_path, caplog, architecture: str, h
 
 
 def test_head_of_a_model_given_by_name(tmp_path, monkeypatch) -> None:
-    path = str(write_folder(tmp_path, "BertForMultipleChoice", arrays_of("BertForMultipleChoice")))
+    path = str(write_directory(tmp_path, "BertForMultipleChoice", arrays_of("BertForMultipleChoice")))
     monkeypatch.setattr(by_name, "_download", {"owner/name": path}.__getitem__)
     assert model_source.output_weights_head("owner/name") == "multiple_choice"
 
@@ -85,7 +85,7 @@ def test_head_according_to_task_json(tmp_path, problem_type: str | None, head: s
 
 
 def test_unknown_class_has_no_known_head(tmp_path) -> None:
-    path = write_folder(tmp_path, "BertForSequenceClassification")
+    path = write_directory(tmp_path, "BertForSequenceClassification")
     config = json.loads((path / "config.json").read_text())
     for architectures in (["BertForRanking"], None):
         (path / "config.json").write_text(json.dumps({**config, "architectures": architectures}))

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from helpers.repository import GOLDEN
 from helpers.rounding import SUM, assert_close
-from helpers.tiny_huggingface import CONFIG, ENCODER, PIECES, POOLER, arrays_of, write_folder
+from helpers.tiny_huggingface import CONFIG, ENCODER, PIECES, POOLER, arrays_of, write_directory
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import huggingface, pretrained
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.numeric
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    directory = write_folder(tmp_path_factory.mktemp("config"), "BertModel")
+    directory = write_directory(tmp_path_factory.mktemp("config"), "BertModel")
     return BertModel(pretrained.find_bert_config(str(directory)))
 
 
@@ -45,7 +45,7 @@ def test_gelu_exact_uses_the_error_function():
 @pytest.mark.parametrize("kind", ["directory", "file"])
 def test_loads_a_hugging_face_directory(tmp_path, model, kind):
     arrays = arrays_of("BertModel")
-    directory = write_folder(tmp_path, "BertModel", arrays)
+    directory = write_directory(tmp_path, "BertModel", arrays)
     path = str(directory / "model.safetensors" if kind == "file" else directory)
     variables = variables_of(model)
     report = pretrained.load(variables, path)
@@ -61,7 +61,7 @@ def test_loads_a_hugging_face_directory(tmp_path, model, kind):
 def test_missing_pooler_is_reported_and_keeps_its_initial_values(tmp_path, model):
     variables = variables_of(model)
     before = variables["bert/pooler/dense/kernel"].numpy()
-    report = pretrained.load(variables, str(write_folder(tmp_path, "BertForMaskedLM")))
+    report = pretrained.load(variables, str(write_directory(tmp_path, "BertForMaskedLM")))
     assert report.missing == ("bert/pooler/dense/bias", "bert/pooler/dense/kernel")
     assert "newly initialized (2): bert/pooler/dense/bias" in str(report)
     assert len([name for name in report.unused if name.startswith("cls/predictions/")]) == 5
@@ -70,7 +70,7 @@ def test_missing_pooler_is_reported_and_keeps_its_initial_values(tmp_path, model
 
 def test_head_is_loaded_if_its_shape_matches(tmp_path, model):
     arrays = arrays_of("BertForSequenceClassification")
-    directory = str(write_folder(tmp_path, "BertForSequenceClassification", arrays))
+    directory = str(write_directory(tmp_path, "BertForSequenceClassification", arrays))
     variables = variables_of(model, output_weights=np.zeros([3, 4], np.float32), output_bias=np.zeros(3, np.float32))
     report = pretrained.load(variables, directory)
     assert (report.missing, report.unused, report.mismatched) == ((), (), ())
@@ -86,24 +86,28 @@ def test_head_is_loaded_if_its_shape_matches(tmp_path, model):
 
 def test_mismatched_encoders_are_errors(tmp_path, model):
     arrays = arrays_of("BertModel")
-    directory = str(write_folder(tmp_path, "BertModel", {**arrays, "encoder.layer.0.adapter.weight": np.float32([1])}))
+    directory = str(
+        write_directory(tmp_path, "BertModel", {**arrays, "encoder.layer.0.adapter.weight": np.float32([1])})
+    )
     with pytest.raises(InputError, match=r"holds encoder\.layer\.0\.adapter\.weight, for which BERT's encoder has no"):
         pretrained.load(variables_of(model), directory)
     more = {name.replace("layer.0", "layer.2"): array for name, array in arrays.items()}
-    write_folder(tmp_path, "BertModel", {**arrays, **more})
+    write_directory(tmp_path, "BertModel", {**arrays, **more})
     with pytest.raises(InputError, match="only the checkpoint has bert/encoder/layer_2"):
         pretrained.load(variables_of(model), directory)
-    write_folder(tmp_path, "BertModel", {name: a for name, a in arrays.items() if name != "embeddings.LayerNorm.bias"})
+    write_directory(
+        tmp_path, "BertModel", {name: a for name, a in arrays.items() if name != "embeddings.LayerNorm.bias"}
+    )
     with pytest.raises(InputError, match="the model has but the checkpoint lacks bert/embeddings/LayerNorm/beta"):
         pretrained.load(variables_of(model), directory)
-    write_folder(tmp_path, "BertModel", {**arrays, "pooler.dense.bias": np.zeros(5, np.float32)})
+    write_directory(tmp_path, "BertModel", {**arrays, "pooler.dense.bias": np.zeros(5, np.float32)})
     with pytest.raises(InputError, match=r"bert/pooler/dense/bias is \[5\] in .*model\.safetensors but \[4\]"):
         pretrained.load(variables_of(model), directory)
 
 
 def test_untied_masked_lm_decoder(tmp_path, model):
     arrays = {**arrays_of("BertForMaskedLM"), "cls.predictions.decoder.weight": np.ones([13, 4], np.float32)}
-    directory = str(write_folder(tmp_path, "BertForMaskedLM", arrays))
+    directory = str(write_directory(tmp_path, "BertForMaskedLM", arrays))
     variables = variables_of(model, output_weights=np.zeros([3, 4], np.float32))
     for load in (pretrained.load, checkpoints.load):
         report = load(variables, directory)
@@ -131,7 +135,7 @@ def test_checkpoints_of_google_and_ours(tmp_path, model):
 
 
 def test_directories_without_weights_are_errors(tmp_path):
-    write_folder(tmp_path, "BertModel")
+    write_directory(tmp_path, "BertModel")
     (tmp_path / "model.safetensors").unlink()
     (tmp_path / "flax_model.msgpack").touch()
     with pytest.raises(InputError, match=r"has a config\.json, but neither model\.safetensors nor pytorch_model\.bin"):
@@ -141,7 +145,7 @@ def test_directories_without_weights_are_errors(tmp_path):
 
 
 def test_flags_for_config_and_vocabulary_take_precedence(tmp_path, caplog):
-    directory = str(write_folder(tmp_path / "model", "BertModel"))
+    directory = str(write_directory(tmp_path / "model", "BertModel"))
     own = tmp_path / "bert_config.json"
     config = pretrained.find_bert_config(directory)
     own.write_text(config.to_json_string())
@@ -157,7 +161,7 @@ def test_flags_for_config_and_vocabulary_take_precedence(tmp_path, caplog):
 
 
 def test_directory_without_model_type_has_the_exact_gelu(tmp_path):
-    write_folder(tmp_path, None, arrays_of("BertModel"), model_type=None)
+    write_directory(tmp_path, None, arrays_of("BertModel"), model_type=None)
     assert pretrained.find_bert_config(str(tmp_path)).hidden_act == "gelu_exact"
     config = {key: value for key, value in CONFIG.items() if key not in ("model_type", "architectures")}
     (tmp_path / "config.json").write_text(json.dumps(config))
@@ -179,14 +183,14 @@ def test_missing_files_are_errors(tmp_path):
         pretrained.find_vocabulary(None)
     with pytest.raises(InputError, match=rf"^{tmp_path} has no vocab\.txt; give --vocab_file"):
         pretrained.find_vocabulary(f"{tmp_path}/x.ckpt")
-    directory = write_folder(tmp_path / "model", "BertModel")
+    directory = write_directory(tmp_path / "model", "BertModel")
     (directory / "vocab.txt").rename(directory / huggingface.TOKENIZER_FILE)
     with pytest.raises(InputError, match=r"its vocabulary is in tokenizer\.json\. Convert it once, with convert_check"):
         pretrained.find_vocabulary(str(directory))
 
 
 def test_case_of_the_flag_takes_precedence_and_differences_are_logged(tmp_path, caplog):
-    directory = write_folder(tmp_path, "BertModel")
+    directory = write_directory(tmp_path, "BertModel")
     (directory / "added_tokens.json").write_text('{"[ENT]": 12}')
     assert pretrained.find_do_lower_case(str(directory), flag=False) is False
     assert "([ENT] stay whole in upper or lower case there)" in caplog.text
@@ -194,7 +198,7 @@ def test_case_of_the_flag_takes_precedence_and_differences_are_logged(tmp_path, 
 
 
 def test_case_of_the_directory(tmp_path, caplog):
-    directory = write_folder(tmp_path, "BertModel")
+    directory = write_directory(tmp_path, "BertModel")
     assert pretrained.find_do_lower_case(str(directory)) is True
     (directory / "tokenizer_config.json").write_text('{"do_lower_case": false}')
     assert pretrained.find_do_lower_case(str(directory)) is False
@@ -211,7 +215,7 @@ def test_case_of_the_directory(tmp_path, caplog):
 @pytest.fixture
 def directories(tmp_path, model):
     """`start`, the directory of a checkpoint, and `trained`, with a different config, vocabulary and case."""
-    start = write_folder(tmp_path / "start", "BertModel")
+    start = write_directory(tmp_path / "start", "BertModel")
     trained = tmp_path / "trained"
     trained.mkdir()
     (trained / "bert_config.json").write_text(model.config.to_json_string().replace("gelu_exact", "relu"))
@@ -318,7 +322,7 @@ def test_config_must_match_the_weights(model, tmp_path):
 
 def test_case_is_inferred_if_not_specified(tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    directory = write_folder(tmp_path, "BertModel")
+    directory = write_directory(tmp_path, "BertModel")
     (directory / "tokenizer_config.json").unlink()
     cased, uncased = (
         [*PIECES, "Co", "A"],
@@ -339,7 +343,7 @@ def test_case_is_inferred_if_not_specified(tmp_path, caplog):
 
 @pytest.mark.parametrize("output_format", ["google", "huggingface"])
 def test_the_first_layers(tmp_path, model, output_format):
-    directory = write_folder(tmp_path / "hf", "BertModel")
+    directory = write_directory(tmp_path / "hf", "BertModel")
     if output_format == "google":
         variables = variables_of(model)
         pretrained.load(variables, str(directory))
@@ -381,7 +385,7 @@ def test_the_first_layers_of_a_checkpoint_with_fewer_than_its_config(tmp_path, m
 
 
 def test_the_first_layers_of_a_resumed_run(tmp_path, model):
-    start, out = write_folder(tmp_path / "start", "BertModel"), tmp_path / "out"
+    start, out = write_directory(tmp_path / "start", "BertModel"), tmp_path / "out"
     result = pretrained.find(str(start), str(out), num_hidden_layers=1)
     result.keep(str(out))
     assert BertConfig.from_json_file(out / "bert_config.json").num_hidden_layers == 1

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers.one_process import copy_tree, names_in
-from helpers.tiny_huggingface import write_folder
+from helpers.tiny_huggingface import write_directory
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import google, huggingface, listing
@@ -93,7 +93,7 @@ def test_copied_directory_with_absolute_paths(directory: str) -> None:
 
 def test_a_hugging_face_directory(tmp_path: Path) -> None:
     remote = f"ram://checkpoints-{next(_number)}/model"
-    local = str(write_folder(tmp_path / "model", "BertForPreTraining"))
+    local = str(write_directory(tmp_path / "model", "BertForPreTraining"))
     copy_tree(local, remote)
     for path in (remote, f"{remote}/model.safetensors"):
         assert huggingface.find_directory(path) == remote

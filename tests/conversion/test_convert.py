@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.tiny_huggingface import P, write_folder
+from helpers.tiny_huggingface import P, write_directory
 
 from bert_tf2.checkpoints.safetensors import open_safetensors
 from bert_tf2.configs.model import BertConfig
@@ -32,7 +32,7 @@ def run(source: Path, output: Path, **options: Any) -> Path:
 def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One model in both formats."""
     directory = tmp_path_factory.mktemp("source")
-    hf_directory = write_folder(directory / "huggingface", "BertForPreTraining")
+    hf_directory = write_directory(directory / "huggingface", "BertForPreTraining")
     return {"huggingface": hf_directory, "google": run(hf_directory, directory / "google")}
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from helpers.repository import GOLDEN
 from helpers.rounding import SUM, assert_close, largest
 from helpers.run_directory import unlisted
-from helpers.tiny_huggingface import MODELS, PIECES, arrays_of, write_folder
+from helpers.tiny_huggingface import MODELS, PIECES, arrays_of, write_directory
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import huggingface, pretrained
@@ -117,7 +117,7 @@ def test_golden_checkpoint_to_hugging_face_and_back(tmp_path, capsys):
 def test_every_model_from_hugging_face_and_back(tmp_path, architecture):
     has_labels = MODELS[architecture].get("classifier.bias") == [3]
     labels = {"id2label": {"0": "B-per", "1": "I-per", "2": "O"}} if has_labels else {}
-    source = write_folder(tmp_path / "in", architecture, **labels)
+    source = write_directory(tmp_path / "in", architecture, **labels)
     google = run(source, tmp_path / "google")
     back = run(google, tmp_path / "back")
     assert unlisted(google, run_files.GOOGLE_MODEL) == unlisted(back, run_files.HUGGING_FACE_MODEL) == []
@@ -136,7 +136,7 @@ def test_every_model_from_hugging_face_and_back(tmp_path, architecture):
 
 def test_kind_of_problem_and_default_labels(tmp_path):
     arrays = arrays_of("BertForSequenceClassification")
-    source = write_folder(
+    source = write_directory(
         tmp_path / "several", "BertForSequenceClassification", arrays, problem_type="multi_label_classification"
     )
     google = run(source, tmp_path / "several_google")
@@ -147,7 +147,7 @@ def test_kind_of_problem_and_default_labels(tmp_path):
     assert json.loads((tmp_path / "several_back/config.json").read_text())["id2label"]["2"] == "LABEL_2"
 
     arrays = {**arrays, "classifier.weight": arrays["classifier.weight"][:1], "classifier.bias": np.float32([1])}
-    source = write_folder(tmp_path / "one", "BertForSequenceClassification", arrays)
+    source = write_directory(tmp_path / "one", "BertForSequenceClassification", arrays)
     google = run(source, tmp_path / "one_google")
     assert json.loads((google / "task.json").read_text())["problem_type"] == "regression"
     assert not (google / "labels.txt").exists()
@@ -217,7 +217,7 @@ def test_an_incomplete_head_is_refused(tmp_path):
 
 
 def test_the_output_directory_must_be_empty(tmp_path):
-    source = write_folder(tmp_path / "in", "BertModel")
+    source = write_directory(tmp_path / "in", "BertModel")
     (tmp_path / "empty").mkdir()
     run(source, tmp_path / "empty")
     for taken in (tmp_path / "empty", source / "config.json"):
@@ -240,7 +240,7 @@ def test_an_error_while_writing_leaves_no_files(tmp_path, monkeypatch):
 
 
 def test_vocabularies(tmp_path, caplog):
-    source = write_folder(tmp_path / "in", "BertModel")
+    source = write_directory(tmp_path / "in", "BertModel")
     (source / "vocab.txt").rename(tmp_path / "vocab.txt")
     with caplog.at_level(logging.WARNING):
         assert not (run(source, tmp_path / "none") / "vocab.txt").exists()
@@ -260,7 +260,7 @@ def test_vocabularies(tmp_path, caplog):
 
 
 def test_a_sentencepiece_model_is_copied(tmp_path, caplog):
-    source = write_folder(tmp_path / "in", "BertModel")
+    source = write_directory(tmp_path / "in", "BertModel")
     (source / "vocab.txt").unlink()
     (source / "spm.model").write_bytes(b"pieces")
     google = run(source, tmp_path / "google")
@@ -278,7 +278,7 @@ def test_a_sentencepiece_model_is_copied(tmp_path, caplog):
 @pytest.mark.parametrize("architecture", ["BertForSequenceClassification", "BertForTokenClassification"])
 @pytest.mark.parametrize("label", ["O", "", "B\n", "B-x\ny", "B-x\ry", " B", "\ufeffB", "B\u2028", "B\x85"])
 def test_labels_that_labels_txt_cannot_store(tmp_path, architecture, label):
-    source = write_folder(tmp_path / "in", architecture, id2label={"0": "O", "1": label, "2": "I"})
+    source = write_directory(tmp_path / "in", architecture, id2label={"0": "O", "1": label, "2": "I"})
     with pytest.raises(
         InputError, match=rf"^{re.escape(str(source))}: label 1, .*; labels\.txt has one label per line"
     ):
@@ -296,7 +296,7 @@ def test_labels_that_labels_txt_cannot_store(tmp_path, architecture, label):
     ],
 )
 def test_pieces_of_tokenizer_json_that_vocab_txt_cannot_store(tmp_path, index, piece, problem):
-    source = write_folder(tmp_path / "in", "BertModel")
+    source = write_directory(tmp_path / "in", "BertModel")
     (source / "vocab.txt").unlink()
     pieces = [*PIECES[:index], piece, *PIECES[index + 1 :]]
     model = {"type": "WordPiece", "vocab": {piece: index for index, piece in enumerate(pieces)}}
@@ -308,7 +308,7 @@ def test_pieces_of_tokenizer_json_that_vocab_txt_cannot_store(tmp_path, index, p
 
 def test_pieces_of_whitespace_keep_their_ids(tmp_path):
     """Google's Chinese vocabulary has the piece U+2028, which every reader strips to ""."""
-    source = write_folder(tmp_path / "in", "BertModel")
+    source = write_directory(tmp_path / "in", "BertModel")
     (source / "vocab.txt").unlink()
     pieces = [*PIECES[:7], "\u2028", *PIECES[8:]]
     model = {"type": "WordPiece", "vocab": {piece: index for index, piece in enumerate(pieces)}}
@@ -323,7 +323,7 @@ def test_added_tokens_become_pieces(tmp_path, caplog):
     more = {"vocab_size": 14}
     arrays = arrays_of("BertModel")
     arrays["embeddings.word_embeddings.weight"] = np.ones([14, 4], np.float32)
-    source = write_folder(tmp_path / "in", "BertModel", arrays, **more)
+    source = write_directory(tmp_path / "in", "BertModel", arrays, **more)
     (source / "added_tokens.json").write_text('{"[E2]": 13, "a": 9, "[E1]": 12}')
     (source / "tokenizer.json").write_text('{"added_tokens": [{"content": "[E1]", "id": 12}]}')
     google = run(source, tmp_path / "google")
@@ -351,7 +351,7 @@ def test_added_tokens_become_pieces(tmp_path, caplog):
 
 def test_an_untied_masked_lm_decoder(tmp_path):
     arrays = {**arrays_of("BertForMaskedLM"), "cls.predictions.decoder.weight": np.ones([12, 4], np.float32)}
-    source = write_folder(tmp_path / "in", "BertForMaskedLM", arrays)
+    source = write_directory(tmp_path / "in", "BertForMaskedLM", arrays)
     with pytest.raises(InputError, match=r"masked-LM decoder of its own.* give --allow_unused='cls\.predictions\.\*'"):
         run(source, tmp_path / "x")
     out = run(source, tmp_path / "out", allow_unused="cls.predictions.*")
@@ -369,7 +369,7 @@ def test_case_of_the_tokenizer(tmp_path, pieces, given, expected):
 @pytest.mark.parametrize("lower", [True, False])
 def test_case_of_an_encoder_is_kept(tmp_path, lower):
     """Google's format does not store it; without it, all scripts lower-case."""
-    source = write_folder(tmp_path / "in", "BertModel")
+    source = write_directory(tmp_path / "in", "BertModel")
     (source / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": lower}))
     google = run(source, tmp_path / "google")
     config = FinetuningConfig(output_dir=str(tmp_path / "x"), do_train=True, init_checkpoint=str(google))
@@ -380,7 +380,7 @@ def test_case_of_an_encoder_is_kept(tmp_path, lower):
 
 
 def test_a_missing_head(tmp_path):
-    source = write_folder(tmp_path / "in", "BertModel")
+    source = write_directory(tmp_path / "in", "BertModel")
     with pytest.raises(InputError, match=r"--head=tagger: .* has no output_weights to be the head of; omit it"):
         run(source, tmp_path / "out", head="tagger")
 
@@ -427,7 +427,7 @@ def test_a_model_with_a_grown_vocabulary_loads(tmp_path):
 
 
 def test_script(tmp_path, scripts):
-    source = write_folder(tmp_path / "in", "BertForQuestionAnswering")
+    source = write_directory(tmp_path / "in", "BertForQuestionAnswering")
     flags = [f"--init_checkpoint={source}", f"--output_dir={tmp_path / 'out'}"]
     done = scripts.run("convert_checkpoint.py", flags)
     assert done.returncode == 0, done.stderr

@@ -23,7 +23,7 @@ def convert_to(source: str | Path, output: Path, **options) -> Path:
 @pytest.fixture
 def hf_dir(tmp_path):
     """A classifier as PyTorch's transformers saves it."""
-    return tiny_huggingface.write_folder(tmp_path / "hf", "BertForSequenceClassification")
+    return tiny_huggingface.write_directory(tmp_path / "hf", "BertForSequenceClassification")
 
 
 def google_arrays(hf_dir):
@@ -33,7 +33,7 @@ def google_arrays(hf_dir):
 
 def test_tf_model_h5(tmp_path, hf_dir):
     arrays = tiny_huggingface.arrays_of("BertForSequenceClassification")
-    tf_dir = tiny_tensorflow.write_folder(tmp_path / "tf", "BertForSequenceClassification", arrays)
+    tf_dir = tiny_tensorflow.write_directory(tmp_path / "tf", "BertForSequenceClassification", arrays)
     one, other = (convert_to(directory, tmp_path / f"{directory.name}_google") for directory in (hf_dir, tf_dir))
     for name in ("bert_model.ckpt.index", "bert_model.ckpt.data-00000-of-00001", "bert_config.json", "vocab.txt"):
         assert (one / name).read_bytes() == (other / name).read_bytes()

@@ -12,7 +12,7 @@ import time
 import pytest
 from helpers.command_flags import defaults_of
 from helpers.repository import REPOSITORY
-from helpers.tiny_huggingface import write_folder
+from helpers.tiny_huggingface import write_directory
 
 ORIGINAL_DEFAULTS = {
     "input_file": None,
@@ -34,7 +34,7 @@ SCRIPT = [sys.executable, str(REPOSITORY / "extract_features.py")]
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return write_folder(tmp_path_factory.mktemp("model"), "BertModel")
+    return write_directory(tmp_path_factory.mktemp("model"), "BertModel")
 
 
 def flags_of(model, **options):

@@ -2,12 +2,12 @@
 
 import json
 
-from helpers.tiny_huggingface import write_folder
+from helpers.tiny_huggingface import write_directory
 
 
 def test_texts_on_standard_input(tmp_path, scripts):
     """Only results on standard output; attention beside them."""
-    model = write_folder(tmp_path / "model", "BertForPreTraining")
+    model = write_directory(tmp_path / "model", "BertForPreTraining")
     (tmp_path / "lines").write_text("a <b> a\nco [MASK]\n")
     flags = [f"--init_checkpoint={model}", "--text_file=-", "--json", f"--output_dir={tmp_path / 'out'}"]
     done = scripts.run("inspect_model.py", flags, stdin=tmp_path / "lines")

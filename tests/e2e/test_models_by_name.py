@@ -6,7 +6,7 @@ import zipfile
 import pytest
 from helpers.model_server import ModelServer, serving
 from helpers.repository import GOLDEN
-from helpers.tiny_huggingface import write_folder
+from helpers.tiny_huggingface import write_directory
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def server():
 
 
 def test_a_model_of_the_hub(scripts, server, tmp_path):
-    directory = write_folder(tmp_path / "tiny", "BertForMaskedLM")
+    directory = write_directory(tmp_path / "tiny", "BertForMaskedLM")
     files = {path.name: path.read_bytes() for path in directory.iterdir()}
     server.repositories["google-bert/bert-base-uncased"] = files
     environment = {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}

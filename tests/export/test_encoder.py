@@ -11,7 +11,7 @@ from helpers.exported import ask
 from helpers.rounding import SUM, assert_close, bound, forward
 from helpers.run_directory import unlisted
 from helpers.scripts import Scripts
-from helpers.tiny_huggingface import write_folder
+from helpers.tiny_huggingface import write_directory
 
 from bert_tf2 import checkpoints
 from bert_tf2.configs.model import BertConfig
@@ -115,7 +115,7 @@ def test_token_ids_of_an_encoder(directory: Path, tmp_path: Path):
     ],
 )
 def test_hugging_face_directories(architecture: str, outputs: set[str], tmp_path: Path):
-    source = write_folder(tmp_path / "source", architecture)
+    source = write_directory(tmp_path / "source", architecture)
     path = runner.run(ExportConfig(init_checkpoint=str(source), export_dir=str(tmp_path / "exported")))
     signature = tf.saved_model.load(path).signatures["serving_default"]
     names = signature.structured_input_signature[1]

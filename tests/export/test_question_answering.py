@@ -10,7 +10,7 @@ from helpers import squad_strategies
 from helpers import tiny_squad as tiny
 from helpers.exported import ask
 from helpers.rounding import assert_close, forward
-from helpers.tiny_huggingface import write_folder
+from helpers.tiny_huggingface import write_directory
 from helpers.tiny_sentencepiece import sentencepiece_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -174,7 +174,7 @@ def test_windows_and_their_context(sizes: list[tuple[int, int]], doc_stride: int
 
 @pytest.mark.slow
 def test_hugging_face_directory_with_unanswerable_questions(tmp_path: Path):
-    source = write_folder(tmp_path / "source", "BertForQuestionAnswering")
+    source = write_directory(tmp_path / "source", "BertForQuestionAnswering")
     flags = {"init_checkpoint": str(source), "export_dir": str(tmp_path / "exported")}
     path = runner.run(
         ExportConfig(**flags, version_2_with_negative=True, language="zh", null_score_diff_threshold=-9.0)

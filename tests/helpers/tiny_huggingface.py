@@ -91,7 +91,7 @@ def arrays_of(architecture, seed=0):
     return {name: rng.normal(size=shape).astype(np.float32) for name, shape in MODELS[architecture].items()}
 
 
-def write_folder(directory, architecture, arrays=None, **config) -> Path:
+def write_directory(directory, architecture, arrays=None, **config) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "config.json").write_text(json.dumps({**CONFIG, "architectures": [architecture], **config}))
     write_safetensors(directory / "model.safetensors", arrays_of(architecture) if arrays is None else arrays)

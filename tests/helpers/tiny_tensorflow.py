@@ -55,7 +55,7 @@ def write(path: Path, model: str, arrays: dict[str, np.ndarray], *, heads_apart:
         file.create_group("dropout_37")
 
 
-def write_folder(directory: Path, architecture: str, arrays: dict[str, np.ndarray], **options: bool) -> Path:
+def write_directory(directory: Path, architecture: str, arrays: dict[str, np.ndarray], **options: bool) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "config.json").write_text(json.dumps({**CONFIG, "architectures": [architecture]}))
     (directory / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES))

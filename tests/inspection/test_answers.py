@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers import tiny_squad
 from helpers.rounding import assert_close, forward
-from helpers.tiny_huggingface import write_folder
+from helpers.tiny_huggingface import write_directory
 
 from bert_tf2.inspection import Inspector
 from bert_tf2.modeling.question_answering import BertForQuestionAnswering
@@ -24,7 +24,7 @@ FIRST = 3  # the position of a in the sequence, after [CLS] co [SEP]
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_folder(tmp_path_factory.mktemp("model"), "BertForQuestionAnswering")
+    return write_directory(tmp_path_factory.mktemp("model"), "BertForQuestionAnswering")
 
 
 def scores_of_spans(directory: Path, ids: np.ndarray, segments: np.ndarray) -> dict[tuple[int, int], float]:

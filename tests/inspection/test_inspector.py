@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from helpers.repository import GOLDEN
 from helpers.rounding import assert_close, forward
-from helpers.tiny_huggingface import PIECES, arrays_of, write_folder
+from helpers.tiny_huggingface import PIECES, arrays_of, write_directory
 from reference import encoder
 
 from bert_tf2 import checkpoints
@@ -26,7 +26,7 @@ LAYERS, HEADS = 2, 2
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
-    return write_folder(tmp_path_factory.mktemp("model"), "BertForPreTraining")
+    return write_directory(tmp_path_factory.mktemp("model"), "BertForPreTraining")
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_description_of_a_google_checkpoint():
 
 
 def test_description_without_a_vocabulary(tmp_path):
-    directory = write_folder(tmp_path / "model", "BertForSequenceClassification", id2label={0: "a", 1: "b", 2: "c"})
+    directory = write_directory(tmp_path / "model", "BertForSequenceClassification", id2label={0: "a", 1: "b", 2: "c"})
     (directory / "vocab.txt").unlink()
     inspector = Inspector.open(str(directory), num_hidden_layers=1)
     result = inspector.description
@@ -129,7 +129,7 @@ def test_a_classifier(tmp_path, problem):
     labels = {} if problem == "regression" else {"id2label": {0: "x", 1: "y", 2: "z"}}
     if problem == "regression":
         arrays |= {name: arrays[name][:1] for name in ("classifier.weight", "classifier.bias")}
-    directory = write_folder(tmp_path / "m", "BertForSequenceClassification", arrays, problem_type=problem, **labels)
+    directory = write_directory(tmp_path / "m", "BertForSequenceClassification", arrays, problem_type=problem, **labels)
     model = BertClassifier.from_pretrained(directory)
     model.save_pretrained(tmp_path / "google", "google", FullTokenizer(directory / "vocab.txt"))
     result = Inspector.open(str(tmp_path / "google")).inspect("a co")
@@ -149,7 +149,7 @@ def test_a_classifier(tmp_path, problem):
 
 
 def test_a_tagger(tmp_path):
-    directory = write_folder(tmp_path / "m", "BertForTokenClassification", id2label={0: "O", 1: "B-x", 2: "I-x"})
+    directory = write_directory(tmp_path / "m", "BertForTokenClassification", id2label={0: "O", 1: "B-x", 2: "I-x"})
     result = Inspector.open(str(directory)).inspect("covid a co")
     logits = BertTagger.from_pretrained(directory)({"input_ids": [result.pieces.ids]}).numpy()[0].astype(np.float64)
     probabilities = softmax(logits)[[1, 3, 4]]  # the first pieces of the words
@@ -164,7 +164,7 @@ def test_a_tagger(tmp_path):
 
 @pytest.mark.parametrize("architecture", ["BertForPreTraining", "BertModel"])
 def test_attention_equals_the_numpy_encoder(tmp_path, architecture):
-    directory = write_folder(tmp_path / "m", architecture)
+    directory = write_directory(tmp_path / "m", architecture)
     result = Inspector.open(str(directory)).attention("covid a", "+ [MASK]")
     read = ModelDirectory(directory)
     weights = {name: read.get_tensor(name) for name in read.hf_names}
@@ -198,7 +198,7 @@ def test_too_long_text_is_an_error(inspector):
 def test_pair_needs_two_segment_types(tmp_path):
     arrays = arrays_of("BertModel")
     arrays["embeddings.token_type_embeddings.weight"] = arrays["embeddings.token_type_embeddings.weight"][:1]
-    inspector = Inspector.open(str(write_folder(tmp_path / "m", "BertModel", arrays, type_vocab_size=1)))
+    inspector = Inspector.open(str(write_directory(tmp_path / "m", "BertModel", arrays, type_vocab_size=1)))
     with pytest.raises(InputError, match=r"The text is a pair, but the model has only one segment type"):
         inspector.attention("a", "co")
 
@@ -207,7 +207,7 @@ def test_untied_decoder_makes_no_predictions(tmp_path):
     """With a decoder that is not tied to the word embeddings, the masked-LM head is ignored."""
     arrays = arrays_of("BertForMaskedLM")
     arrays["cls.predictions.decoder.weight"] = arrays["bert.embeddings.word_embeddings.weight"] + 1
-    inspector = Inspector.open(str(write_folder(tmp_path / "m", "BertForMaskedLM", arrays)))
+    inspector = Inspector.open(str(write_directory(tmp_path / "m", "BertForMaskedLM", arrays)))
     assert inspector.inspect("a [MASK]").masks == ()
     with pytest.raises(InputError, match="whose decoder is not its word embeddings"):
         inspector.score(["a"])
@@ -216,14 +216,14 @@ def test_untied_decoder_makes_no_predictions(tmp_path):
 def test_incomplete_model_is_an_error(tmp_path):
     arrays = arrays_of("BertForMaskedLM")
     del arrays["cls.predictions.transform.dense.weight"]
-    inspector = Inspector.open(str(write_folder(tmp_path / "m", "BertForMaskedLM", arrays)))
+    inspector = Inspector.open(str(write_directory(tmp_path / "m", "BertForMaskedLM", arrays)))
     with pytest.raises(InputError, match=r"lacks cls/predictions/transform/dense/kernel, .* the model is incomplete"):
         inspector.inspect("a")
 
 
 def test_non_finite_weights_are_an_error(tmp_path):
     arrays = {name: np.full_like(array, np.nan) for name, array in arrays_of("BertModel").items()}
-    inspector = Inspector.open(str(write_folder(tmp_path / "m", "BertModel", arrays)))
+    inspector = Inspector.open(str(write_directory(tmp_path / "m", "BertModel", arrays)))
     with pytest.raises(InputError, match="attention are not all finite"):
         inspector.attention("a")
     with pytest.raises(InputError, match="word embeddings are not all finite"):

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from helpers.repository import REPOSITORY
 from helpers.run_directory import unlisted
-from helpers.tiny_huggingface import write_folder
+from helpers.tiny_huggingface import write_directory
 from helpers.tiny_teacher import write_teacher
 
 from bert_tf2 import checkpoints
@@ -22,7 +22,7 @@ OPEN = functools.cache(Inspector.open)  # so that each model is traced once for 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return str(write_folder(tmp_path_factory.mktemp("model"), "BertForMaskedLM"))
+    return str(write_directory(tmp_path_factory.mktemp("model"), "BertForMaskedLM"))
 
 
 @pytest.fixture(autouse=True)
@@ -188,20 +188,20 @@ def test_invalid_lines_are_errors(model, capsys, tmp_path, lines, flags, says):
 
 
 def test_model_without_a_head(capsys, tmp_path, caplog):
-    directory = write_folder(tmp_path / "m", "BertModel")
+    directory = write_directory(tmp_path / "m", "BertModel")
     run(str(directory), capsys, text="a [MASK]")
     assert "--text has a [MASK], but the model has no masked-LM head to fill it." in caplog.messages
 
 
 def test_missing_predictions_are_explained(capsys, tmp_path, caplog):
     caplog.set_level("INFO")
-    directory = write_folder(tmp_path / "choice", "BertForMultipleChoice")
+    directory = write_directory(tmp_path / "choice", "BertForMultipleChoice")
     assert run(str(directory), capsys, text="a").startswith("BERT, 2 layers of 4, 2 heads each; multiple choice\n\na\n")
     assert (
         "A multiple-choice model compares the choices of a question: of a single text, pieces and attention are "
         "shown, but no prediction."
     ) in caplog.messages
-    directory, warning = write_folder(tmp_path / "span", "BertForQuestionAnswering"), "give the context by --text_b"
+    directory, warning = write_directory(tmp_path / "span", "BertForQuestionAnswering"), "give the context by --text_b"
     assert "answers" not in run(str(directory), capsys, text="a")
     assert warning in caplog.text
     caplog.clear()
@@ -221,7 +221,7 @@ def test_better_weights_are_mentioned(capsys, tmp_path, caplog):
 def test_the_program_of_the_document(tmp_path, monkeypatch, capsys):
     """The program in docs/inspecting.md, with a tiny model of the same name."""
     (program,) = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs/inspecting.md").read_text(), re.DOTALL)
-    directory = write_folder(tmp_path / "all-MiniLM-L6-v2", "BertForMaskedLM")
+    directory = write_directory(tmp_path / "all-MiniLM-L6-v2", "BertForMaskedLM")
     (directory / "vocab.txt").write_text((directory / "vocab.txt").read_text().replace("+", "paris"))
     monkeypatch.chdir(tmp_path)
     names: dict = {}

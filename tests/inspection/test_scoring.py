@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 from helpers.rounding import assert_close, forward
-from helpers.tiny_huggingface import PIECES, write_folder
+from helpers.tiny_huggingface import PIECES, write_directory
 
 from bert_tf2.errors import InputError
 from bert_tf2.inspection import Inspector, scoring
@@ -19,7 +19,7 @@ TEXTS = [("covid a", None), ("+", None), ("a co", "as +"), ("\x00", None), ("zeb
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
-    return write_folder(tmp_path_factory.mktemp("model"), "BertForMaskedLM")
+    return write_directory(tmp_path_factory.mktemp("model"), "BertForMaskedLM")
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +99,6 @@ def test_mask_is_an_error(inspector):
 
 
 def test_model_without_the_head_is_an_error(tmp_path):
-    inspector = Inspector.open(str(write_folder(tmp_path / "m", "BertForTokenClassification")))
+    inspector = Inspector.open(str(write_directory(tmp_path / "m", "BertForTokenClassification")))
     with pytest.raises(InputError, match=r"has no masked-LM head \(it is a model with the head tagger\)"):
         inspector.score(["a"])

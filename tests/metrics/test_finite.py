@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import tiny_squad
-from helpers.tiny_huggingface import write_folder
+from helpers.tiny_huggingface import write_directory
 
 from bert_tf2.checkpoints import pretrained
 from bert_tf2.errors import Diverged, InputError
@@ -84,7 +84,7 @@ def test_features(of_tokens):
 
 
 def test_fill_mask(tmp_path, corrupt):
-    model = write_folder(tmp_path / "model", "BertForPreTraining")
+    model = write_directory(tmp_path / "model", "BertForPreTraining")
     (tmp_path / "text.txt").write_text(LINES)
     options = {"predict_file": str(tmp_path / "text.txt"), "output_dir": str(tmp_path), "init_checkpoint": str(model)}
     with pytest.raises(InputError, match=f"logits {SENTENCE}"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 from helpers import tiny_classification as tiny
-from helpers.tiny_huggingface import write_folder
+from helpers.tiny_huggingface import write_directory
 from helpers.tiny_teacher import write_teacher
 
 from bert_tf2 import checkpoints
@@ -39,11 +39,11 @@ def test_run_directory(teacher: Path, tmp_path: Path, caplog: pytest.LogCaptureF
 
 def test_hugging_face_directory(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     names = {"0": "c", "1": "a", "2": "b"}
-    directory = write_folder(tmp_path / "named", "BertForSequenceClassification", id2label=names)
+    directory = write_directory(tmp_path / "named", "BertForSequenceClassification", id2label=names)
     opened = Teacher.open(str(directory), HUGGING_FACE, str(tmp_path / "student"))
     assert (opened.order, opened.description.max_seq_length) == ((1, 2, 0), 6)
     assert "names" not in caplog.text
-    directory = write_folder(tmp_path / "unnamed", "BertForSequenceClassification")
+    directory = write_directory(tmp_path / "unnamed", "BertForSequenceClassification")
     assert Teacher.open(str(directory), HUGGING_FACE, str(tmp_path / "student")).order == (0, 1, 2)
     assert "has no names for its 3 labels; this order is assumed: a, b, c." in caplog.text
 
@@ -78,10 +78,10 @@ def test_models_that_are_not_usable_classifiers(teacher: Path, tmp_path: Path) -
             Teacher.open(str(path), STUDENT, str(output_dir))
 
     check_rejected(
-        write_folder(tmp_path / "encoder", "BertModel"), "encoder has no classifier; give a classifier that was"
+        write_directory(tmp_path / "encoder", "BertModel"), "encoder has no classifier; give a classifier that was"
     )
-    check_rejected(write_folder(tmp_path / "answers", "BertForQuestionAnswering"), "answers has no classifier")
-    check_rejected(write_folder(tmp_path / "tags", "BertForTokenClassification"), "tags is a tagger;")
+    check_rejected(write_directory(tmp_path / "answers", "BertForQuestionAnswering"), "answers has no classifier")
+    check_rejected(write_directory(tmp_path / "tags", "BertForTokenClassification"), "tags is a tagger;")
     check_rejected(tmp_path / "nothing", "There is no .*nothing")
     check_rejected(teacher, "is in .*, where the student is trained; give another --output_dir", teacher.parent)
     copy = shutil.copytree(teacher, tmp_path / "copy")

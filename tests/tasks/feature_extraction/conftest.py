@@ -2,7 +2,7 @@
 
 import pytest
 from helpers.tiny_features import LINES
-from helpers.tiny_huggingface import H, write_folder
+from helpers.tiny_huggingface import H, write_directory
 
 from bert_tf2.io import resumable_output, text_lines
 from bert_tf2.tasks.feature_extraction import outputs as feature_outputs
@@ -11,7 +11,7 @@ from bert_tf2.tasks.feature_extraction import runner
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return write_folder(tmp_path_factory.mktemp("model"), "BertModel")
+    return write_directory(tmp_path_factory.mktemp("model"), "BertModel")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import tensorflow as tf
 from helpers.full_disk import expect_full_disk
 from helpers.rounding import assert_close, forward
 from helpers.tiny_features import LINES, config, read_json
-from helpers.tiny_huggingface import write_folder
+from helpers.tiny_huggingface import write_directory
 from helpers.tiny_teacher import write_teacher
 
 from bert_tf2 import checkpoints
@@ -292,7 +292,7 @@ def test_parquet_without_pyarrow(model, text, tmp_path, monkeypatch):
 
 
 def test_a_model_without_a_pooler(text, tmp_path):
-    directory = write_folder(tmp_path / "model", "BertForMaskedLM")
+    directory = write_directory(tmp_path / "model", "BertForMaskedLM")
     with pytest.raises(InputError, match=r"^--pooling=pooler: .* has no pooler; give --pooling=mean"):
         run(config(directory, text, tmp_path / "out", pooling="pooler", layers=None))
     assert run(config(directory, text, tmp_path / "out", pooling="mean")) == len(LINES)
@@ -304,7 +304,7 @@ def test_pairs_need_segments(text, tmp_path):
     model = BertModel(bert_config)
     checkpoints.save(str(tmp_path / "m"), 0, checkpoints.tf_variables(model.named_variables()))
     (tmp_path / "m/bert_config.json").write_text(bert_config.to_json_string())
-    write_folder(tmp_path / "other", "BertModel")
+    write_directory(tmp_path / "other", "BertModel")
     options = {"vocab_file": str(tmp_path / "other/vocab.txt"), "layers": "-1"}
     with pytest.raises(
         InputError, match=r"text\.txt, line 3: a pair \(a \|\|\| b\), but the model has only one segment"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.repository import TINY_CONFIG
-from helpers.tiny_huggingface import write_folder
+from helpers.tiny_huggingface import write_directory
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints.model_source import expected_shapes
@@ -47,7 +47,7 @@ def test_flags_take_precedence_over_the_checkpoint_directory(tmp_path: Path) -> 
 
 
 def test_hugging_face_directory(tmp_path: Path) -> None:
-    directory = write_folder(tmp_path / "hf", "BertModel")
+    directory = write_directory(tmp_path / "hf", "BertModel")
     foundation = find(tmp_path, init_checkpoint=directory)
     assert (foundation.vocabulary.path, foundation.bert_config.hidden_act) == (
         str(directory / "vocab.txt"),
@@ -90,7 +90,7 @@ def test_tokenizer_rules_are_saved(tmp_path: Path) -> None:
 
 
 def test_added_tokens_of_a_hugging_face_directory_are_saved(tmp_path: Path) -> None:
-    directory = write_folder(tmp_path / "hf", "BertModel", vocab_size=14)
+    directory = write_directory(tmp_path / "hf", "BertModel", vocab_size=14)
     (directory / "added_tokens.json").write_text('{"[E2]": 13, "[E1]": 12}')
     vocab_file = directory / "vocab.txt"
     find(tmp_path, init_checkpoint=directory, vocab_file=vocab_file).keep(str(tmp_path / "out"))

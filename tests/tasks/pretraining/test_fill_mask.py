@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers.rounding import assert_close, forward
-from helpers.tiny_huggingface import PIECES, write_folder
+from helpers.tiny_huggingface import PIECES, write_directory
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import pretrained
@@ -25,7 +25,7 @@ LINES = "co[MASK] a\n\n[MASK] ||| [MASK] as\nA [MASK]\n"
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return write_folder(tmp_path_factory.mktemp("model"), "BertForPreTraining")
+    return write_directory(tmp_path_factory.mktemp("model"), "BertForPreTraining")
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_predictions(model, text, tmp_path, capsys):
 
 
 def test_rows_without_a_piece_are_not_candidates(tmp_path):
-    model = write_folder(tmp_path / "model", "BertForPreTraining")  # with twice as many rows as the vocabulary below
+    model = write_directory(tmp_path / "model", "BertForPreTraining")  # with twice as many rows as the vocabulary below
     (model / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES[:6]))
     (tmp_path / "text").write_text("[MASK]\n[MASK] [MASK]\n")
     for filled in run(model, tmp_path / "text", tmp_path / "out"):
@@ -102,7 +102,7 @@ def test_a_line_without_a_mask(model, tmp_path, caplog):
 
 
 def test_case_follows_the_vocabulary(tmp_path):
-    model = write_folder(tmp_path / "model", "BertForPreTraining")
+    model = write_directory(tmp_path / "model", "BertForPreTraining")
     (model / "tokenizer_config.json").unlink()
     config = PretrainingConfig(output_dir="none", init_checkpoint=str(model), do_predict=True)
 
@@ -116,7 +116,7 @@ def test_case_follows_the_vocabulary(tmp_path):
 
 def test_vocabulary_and_config_of_output_dir(model, text, tmp_path):
     expected = run(model, text, tmp_path / "a")
-    bare = write_folder(tmp_path / "bare", "BertForPreTraining")
+    bare = write_directory(tmp_path / "bare", "BertForPreTraining")
     (bare / "vocab.txt").rename(tmp_path / "moved.txt")
     with pytest.raises(InputError, match=rf"^{bare} has no vocab\.txt; give --vocab_file"):
         run(bare, text, tmp_path / "b")
@@ -141,7 +141,7 @@ def test_invalid_input_is_rejected(model, text, tmp_path, change, message):
 
 
 def test_a_model_without_the_head(text, tmp_path):
-    model = write_folder(tmp_path / "model", "BertForSequenceClassification")
+    model = write_directory(tmp_path / "model", "BertForSequenceClassification")
     with pytest.raises(InputError, match=r"has no masked-LM head \(it lacks cls/predictions/"):
         run(model, text, tmp_path / "out")
 

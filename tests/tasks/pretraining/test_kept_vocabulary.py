@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 from helpers.repository import TINY_CONFIG
-from helpers.tiny_huggingface import write_folder
+from helpers.tiny_huggingface import write_directory
 
 from bert_tf2.checkpoints import pretrained
 from bert_tf2.configs.model import BertConfig
@@ -71,7 +71,7 @@ def test_which_vocabulary_is_kept(data_dir, tmp_path, caplog):
     bert_config = BertConfig(**TINY_CONFIG)
     records, plain = str(data_dir / "a.tfrecord"), str(tmp_path / "plain.tfrecord")
     shutil.copy(records, plain)  # without a summary
-    model = write_folder(tmp_path / "model", "BertForPreTraining")
+    model = write_directory(tmp_path / "model", "BertForPreTraining")
 
     def kept(path, **changes):
         config = PretrainingConfig(output_dir=str(tmp_path / "out"), input_file=path, do_train=True, **changes)
