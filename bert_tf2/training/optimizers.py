@@ -114,7 +114,7 @@ class _State(NamedTuple):
     slots: dict[str, tf.Variable]
     average: tf.Variable | None
     decay: float
-    rate_scale: float
+    rate_scale: float | tf.Tensor
 
 
 class Optimizer:
@@ -230,15 +230,17 @@ class Optimizer:
                 variable, state = self.variables[name], self._states[name]
                 fuse = self._fuse and variable.shape.num_elements() >= _MIN_FUSED
                 update = self._fused_update if fuse else self._update_with_average
-                of_variable = step._replace(rate=step.rate * state.rate_scale)
-                strategy.extended.update(variable, update, args=(state, gradient, of_variable, shared), group=False)
+                # As a tensor: XLA compiles once for all variables of a shape, whatever their factors are.
+                state = state._replace(rate_scale=tf.constant(state.rate_scale))
+                strategy.extended.update(variable, update, args=(state, gradient, step, shared), group=False)
 
         tf.distribute.get_replica_context().merge_call(update_all, (dict(gradients), step, shared))
 
     def _update_with_average(
         self, variable: tf.Variable, state: _State, gradient: tf.Tensor, step: _Step, shared: _Shared
     ) -> None:
-        self._update(variable, state, tf.math.multiply_no_nan(gradient, step.scale), step, shared)
+        gradient = tf.math.multiply_no_nan(gradient, step.scale)
+        self._update(variable, state, gradient, step._replace(rate=step.rate * state.rate_scale), shared)
         if state.average is not None:
             state.average.assign(state.average * step.average_decay + variable * (1.0 - step.average_decay))
 

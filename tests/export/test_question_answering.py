@@ -41,7 +41,7 @@ def made_up(seed: int, count: int = 150) -> list[dict[str, str]]:
     def text(most: int) -> str:
         count = rng.randint(0, most)
         return "".join(
-            rng.choice(squad_strategies.WORDS) + rng.choice(squad_strategies.BLANKS[:6]) for _ in range(count)
+            rng.choice(squad_strategies.WORDS) + rng.choice(squad_strategies.SPACES[:6]) for _ in range(count)
         )
 
     questions = [{"question": text(5) + "a", "context": text(40)} for _ in range(count)]
