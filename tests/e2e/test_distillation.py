@@ -68,6 +68,7 @@ def assert_same_weights(directory: Path, other: Path) -> None:
         np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_student_of_a_teacher(inputs: Path, tmp_path: Path, scripts: Scripts) -> None:
     directory = tmp_path / "student"
     done = scripts.run("run_classifier.py", arguments(inputs, **flags(inputs, directory, num_train_epochs=1.0)))

@@ -309,6 +309,7 @@ def test_a_checkpoint_without_a_head_is_not_evaluated(tmp_path: Path) -> None:
         run(tmp_path, **asked, **tiny)
 
 
+@pytest.mark.slow
 def test_a_converted_model(inputs: Path, tmp_path: Path, caplog, capsys) -> None:
     """The labels are those of its directory, given as --init_checkpoint or, for predictions, as --output_dir."""
     caplog.set_level("INFO")

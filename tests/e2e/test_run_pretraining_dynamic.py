@@ -130,6 +130,7 @@ def test_pairs_without_masks(inputs: Path, tmp_path: Path) -> None:
     assert run(inputs, tmp_path, do_eval=True) != results
 
 
+@pytest.mark.slow
 def test_lines_without_masks_of_segmented_chinese(inputs: Path, tmp_path: Path) -> None:
     """Training on lines, evaluation on held-out ones."""
     characters = "使用语言模型来预测下一个词的天气很好我们去北京看长城"

@@ -190,6 +190,7 @@ def check_report(directory: Path) -> None:
     assert "Questions without an answer" not in page
 
 
+@pytest.mark.slow
 def test_chinese(tmp_path: Path, caplog) -> None:
     """The training data decide `--language=auto`, and prediction keeps that."""
     caplog.set_level("INFO")

@@ -175,6 +175,7 @@ def test_failed_export_leaves_no_files(directory: Path, monkeypatch: pytest.Monk
     assert not list((directory / "failed").iterdir())
 
 
+@pytest.mark.slow
 def test_pairs(tmp_path: Path):
     tiny.write_model_files(tmp_path)
     long = " ".join(f"w{number}" for number in range(20))

@@ -109,7 +109,7 @@ def test_token_ids_of_an_encoder(directory: Path, tmp_path: Path):
     [
         ("BertModel", {"mean", "pooled"}),
         ("BertForMaskedLM", {"mean"}),
-        ("BertForSequenceClassification", {"label", "labels", "probabilities"}),
+        pytest.param("BertForSequenceClassification", {"label", "labels", "probabilities"}, marks=pytest.mark.slow),
         ("BertForTokenClassification", {"words", "tags", "probabilities", "lengths"}),
         pytest.param("BertForQuestionAnswering", {"answer", "start", "end", "score"}, marks=pytest.mark.slow),
     ],

@@ -42,6 +42,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.mark.slow
 def test_words_to_tags_in_a_fresh_process(directory: Path):
     exported = Path(runner.run(ExportConfig(output_dir=str(directory / "model"), export_dir=str(directory / "export"))))
     lines = [json.loads(line) for line in (directory / "model/predictions.jsonl").read_text().splitlines()]

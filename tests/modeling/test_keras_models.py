@@ -123,7 +123,8 @@ def test_saved_and_loaded(make, inputs, labels, tmp_path: Path) -> None:
     assert_same(other(inputs), model(inputs))
 
 
-@every_case_in_time
+@pytest.mark.slow
+@every_case
 def test_functional(make, inputs, labels, tmp_path: Path) -> None:
     placeholders = {name: keras.Input(array.shape[1:], dtype="int32", name=name) for name, array in inputs.items()}
     inner = make()

@@ -130,7 +130,7 @@ def check_code_points(lower: bool, blocks: Sequence[int]) -> None:
             pytest.fail(f"{len(wrong)} code points differ, {wrong[:10]}")
 
 
-@MODES
+@SLOWLY_CASED
 def test_replacements_one_by_one_are_those_of_the_table(lower: bool) -> None:
     rules = BasicTokenizer(lower)
     changed, ends, characters = load_replacements(lower)

@@ -63,6 +63,7 @@ def test_microbatches_give_the_numbers_of_the_whole_batch(plain, tmp_path, micro
     assert_same_training(trained(tmp_path, gradient_accumulation_steps=microbatches), plain)
 
 
+@pytest.mark.slow
 def test_each_microbatch_has_different_dropout(tmp_path):
     """All rows are equal, so that equal masks would give the gradients of the whole batch."""
 
