@@ -166,7 +166,6 @@ def test_train_and_evaluate(inputs, tmp_path, scripts):
     assert "Nothing left to train: step 6 of 6 is reached." in again
 
 
-@pytest.mark.slow
 def test_evaluation_alone_uses_the_newest_checkpoint_or_the_given_one(inputs, trained, tmp_path):
     directory, results = trained
     shutil.copytree(directory, tmp_path / "a")
