@@ -494,17 +494,16 @@ def growth(options: argparse.Namespace) -> None:
     for task, precision in options.cases:
         for batch, length in ((8, 128), (32, 128), (64, 128), (32, 64), (8, 256), (8, 512)):
             work = TASKS[task]._replace(batch=batch, length=length)
-            sides = {"": ("ours", ""), "recomputed": ("ours", "recomputation")}
+            sides = {"ours": ("ours", ""), "ours, recomputed": ("ours", "recomputation")}
             measurements = race(sides, work, precision, options)
             title = f"{work.title}, {precision}"
-            rates = {f"ours{name and ', '}{name}": one.rates(batch * length) for name, one in measurements.items()}
+            rates = {name: one.rates(batch * length) for name, one in measurements.items()}
             keep(options, title, "tokens/second", rates)
-            most = {f"ours{name and ', '}{name}": [one.memory] for name, one in measurements.items()}
-            keep(options, title, "MB at most", most)
+            keep(options, title, "MB at most", {name: [one.memory] for name, one in measurements.items()})
             for name, measured in measurements.items():
                 tokens = batch * length / measured.seconds
                 print(
-                    f"{task:15}{precision:10}batch {batch:3} of {length:3}{name:>12}  {measured.seconds:6.3f} s "
+                    f"{task:15}{precision:10}batch {batch:3} of {length:3}{name:>18}  {measured.seconds:6.3f} s "
                     f"{tokens:8.0f} tokens/s {measured.memory:6.0f} MB",
                     flush=True,
                 )

@@ -9,14 +9,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from bert_tf2.checkpoints import task_metadata
 from bert_tf2.checkpoints.model_source import Source
 from bert_tf2.inspection.results import Answer
 from bert_tf2.modeling.question_answering import END_LOGITS, START_LOGITS, SpanModel
 from bert_tf2.tasks.squad import span_selection, words
 from bert_tf2.tasks.squad.answers import AnswerParameters
 from bert_tf2.tasks.squad.examples import Example
-from bert_tf2.tasks.squad.task_description import QUESTION_ANSWERING, TaskDescription
+from bert_tf2.tasks.squad.task_description import TaskDescription
 from bert_tf2.tasks.squad.tokenized_examples import tokenize
 from bert_tf2.tasks.squad.windows import Windows, make_windows
 from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
@@ -77,8 +76,7 @@ def task_description(source: Source, do_lower_case: bool) -> TaskDescription:
     Raises:
       InputError: `task.json` cannot be read, or the model has too few positions for a question and a context.
     """
-    is_ours = task_metadata.setting(source.directory, "problem_type", str) == QUESTION_ANSWERING
-    saved = TaskDescription.load(source.directory) if is_ours else None
+    saved = TaskDescription.load_if_own(source.directory)
     if saved:
         return saved
     description = TaskDescription.of_positions(source.config.max_position_embeddings, do_lower_case)

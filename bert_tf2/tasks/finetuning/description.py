@@ -62,6 +62,12 @@ class Description:
         return None if fields is None else cls(**fields)
 
     @classmethod
+    def load_if_own(cls, directory: str) -> Self | None:
+        """Like `load`, but None also if the model was trained for another kind of task."""
+        kind = task_metadata.setting(directory, "problem_type", str)
+        return cls.load(directory) if kind in cls.PROBLEM_TYPES else None
+
+    @classmethod
     def saved(cls, config: FinetuningConfig) -> Self | None:
         """The description in the model's directory, unless it is to be overwritten; see `load`."""
         return None if config.overwrite_output_dir else cls.load(config.model_dir)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bert_tf2.checkpoints import pretrained, task_metadata
+from bert_tf2.checkpoints import pretrained
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.errors import InputError
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
@@ -18,7 +18,7 @@ from bert_tf2.tasks.finetuning.description import Split
 from bert_tf2.tasks.squad import examples, tokenized_examples, words
 from bert_tf2.tasks.squad.config import SquadConfig
 from bert_tf2.tasks.squad.examples import SquadData
-from bert_tf2.tasks.squad.task_description import QUESTION_ANSWERING, TaskDescription
+from bert_tf2.tasks.squad.task_description import TaskDescription
 from bert_tf2.tasks.squad.windows import Windows, make_windows
 from bert_tf2.tokenization.auto import Tokenizer
 from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
@@ -173,8 +173,7 @@ def _saved(config: SquadConfig) -> tuple[TaskDescription | None, str]:
     if saved or config.do_train or not config.init_checkpoint:
         return saved, config.model_dir
     checkpoint_dir = pretrained.model_directory(config.init_checkpoint)
-    answers_questions = task_metadata.setting(checkpoint_dir, "problem_type", str) == QUESTION_ANSWERING
-    return TaskDescription.load(checkpoint_dir) if answers_questions else None, checkpoint_dir
+    return TaskDescription.load_if_own(checkpoint_dir), checkpoint_dir
 
 
 def _describe(config: SquadConfig, foundation: Pretrained, saved: TaskDescription | None) -> TaskDescription:
