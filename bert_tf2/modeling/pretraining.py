@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from bert_tf2.configs.model import BertConfig
-from bert_tf2.modeling import heads, layers
+from bert_tf2.modeling import heads, layers, unpadded
 from bert_tf2.modeling.keras_model import features
 from bert_tf2.modeling.task_model import Batch, Weighted
 from bert_tf2.modeling.with_head import BertWithHead
@@ -148,9 +148,18 @@ class PretrainingModel:
       with_next_sentence: whether there is a next-sentence head. Without it, no gradient reaches the pooler, which is
         then not trained.
       recompute: see `encoder.BertModel`.
+      skip_unused: whether to leave predictions without weight, such as the free slots of a packed row, out of the
+        computation of scores and loss. The number of rows there then differs from batch to batch.
     """
 
-    def __init__(self, config: BertConfig, with_next_sentence: bool = True, recompute: bool = False) -> None:
+    def __init__(
+        self,
+        config: BertConfig,
+        with_next_sentence: bool = True,
+        recompute: bool = False,
+        skip_unused: bool = False,
+    ) -> None:
+        self._skip_unused = skip_unused
         self.network = (BertForPreTraining if with_next_sentence else BertMaskedLM)(config, recompute)
         self.bert, self.masked_lm, self.next_sentence = (
             self.network.bert,
@@ -186,13 +195,17 @@ class PretrainingModel:
     ) -> tuple[tf.Tensor, dict[str, Weighted]]:
         """Masked-LM loss, plus next-sentence loss if there is that head; see `task_model.Task.loss`."""
         masked, first = self.network.encoded(batch, dropout_seed)
+        masked = _as_matrix(masked)  # [B*P, H]
         masked_ids = tf.reshape(batch["masked_lm_ids"], [-1])  # [B*P]
         masked_weights = tf.reshape(batch["masked_lm_weights"], [-1])  # [B*P]
+        fuse = layers.fuses(self.bert.config, dropout_seed)
+        if self._skip_unused:
+            used = unpadded.token_layout(masked_weights, round_up=fuse)
+            masked = unpadded.without_padding(masked, used)  # [T, H]
+            masked_ids = tf.gather(masked_ids, used.positions)  # [T]
+            masked_weights = tf.where(used.row_is_token[:, 0], tf.gather(masked_weights, used.positions), 0.0)
         losses, correct = self.masked_lm.losses(
-            _as_matrix(masked),
-            tf.convert_to_tensor(self.bert.embedding_table),
-            masked_ids,
-            fuse=layers.fuses(self.bert.config, dropout_seed),
+            masked, tf.convert_to_tensor(self.bert.embedding_table), masked_ids, fuse=fuse
         )
         masked_lm, masked_correct = tf.reduce_sum(losses * masked_weights), tf.reduce_sum(correct * masked_weights)
         masked_weight = tf.reduce_sum(masked_weights)

@@ -75,7 +75,7 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
 
     keras.utils.set_random_seed(config.seed)
     with strategy.scope(), policy(precision):
-        model = PretrainingModel(bert_config, config.use_nsp, config.recompute)
+        model = PretrainingModel(bert_config, config.use_nsp, config.recompute, skip_unused=not precision.compiles)
     logger.info("%s", summary.summary(bert_config, model.named_variables))
     to_keep = kept_vocabulary.find(config, bert_config, paths) if config.do_train else None
     job = _Job(config, bert_config, model, strategy, precision, data, to_keep)
