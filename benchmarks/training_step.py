@@ -23,6 +23,7 @@ sides use it.
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -152,6 +153,7 @@ def ours(work: Work, precision: str, change: str) -> Step:
     if change == "the whole last layer":
         call = modeling.BertModel.call
 
+        @functools.wraps(call)  # Keras reads the signature
         def whole(self: Any, *inputs: Any, output_positions: tf.Tensor, **options: Any) -> Any:
             outputs = call(self, *inputs, **options)
             chosen = tf.gather(outputs.sequence_output, output_positions, batch_dims=1)
