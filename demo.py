@@ -1,9 +1,9 @@
-"""The main job end to end: raw text -> vocabulary -> masked records -> pre-trained model, in minutes on a CPU.
+"""The complete pipeline: raw text -> vocabulary -> masked records -> pre-trained model, in minutes on a CPU.
 
     python demo.py --output_dir=demo_output
 
 The text is English that every machine with this project has: docstrings of the installed TensorFlow, Keras and NumPy
-and of Python's library. Each step prints the command that does it, so that it can be repeated on other text.
+and of Python's standard library. Each step prints its command, so that it can be repeated on other text.
 """
 
 import ast
@@ -34,12 +34,14 @@ from bert_tf2.io.progress import Progress, duration
 if TYPE_CHECKING:
     from bert_tf2 import records
 
-OUTPUT_DIR = flags.DEFINE_string("output_dir", "demo_output", "Directory for everything that the demo makes.")
-TEXT_MEGABYTES = flags.DEFINE_float("text_megabytes", 5.0, "How much text to take.")
-NUM_TRAIN_STEPS = flags.DEFINE_integer("num_train_steps", 5000, "Training steps.")
-VOCAB_SIZE = flags.DEFINE_integer("vocab_size", 4000, "Pieces of the vocabulary.")
+OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", "demo_output", "Directory for all files of the demo; that of an earlier demo is replaced."
+)
+TEXT_MEGABYTES = flags.DEFINE_float("text_megabytes", 5.0, "Megabytes of text to use.", lower_bound=0.01)
+NUM_TRAIN_STEPS = flags.DEFINE_integer("num_train_steps", 5000, "Training steps.", lower_bound=1)
+VOCAB_SIZE = flags.DEFINE_integer("vocab_size", 4000, "Number of pieces in the vocabulary.")
 
-HELD_OUT_SHARE = 20  # every 20th document is kept for evaluation
+HELD_OUT_INTERVAL = 20  # every 20th document is kept for evaluation
 BERT_CONFIG = {
     "hidden_size": 128,
     "num_hidden_layers": 2,
@@ -57,6 +59,7 @@ If the argument is not [MASK], an error is raised.
 The default [MASK] is None.
 """
 RECORD_FLAGS = {"max_seq_length": 64, "max_predictions_per_seq": 10}
+OWN_FILES = re.compile(r"\.?(train|held_out|vocab|bert_config|masked|learning_curve)\..*|model")
 
 
 def source_files() -> list[Path]:
@@ -106,13 +109,13 @@ def sentences(docstring: str) -> list[str]:
 
 
 def write_text(folder: Path, wanted_bytes: int) -> tuple[Path, Path]:
-    """Writes `train.txt` and `held_out.txt`: a sentence a line, an empty line between documents."""
+    """Writes `train.txt` and `held_out.txt`: one sentence per line, an empty line between documents."""
     shuffled = list(dict.fromkeys(documents()))  # each document once, however often it was found
     random.Random(12345).shuffle(shuffled)
     parts: dict[str, list[tuple[str, ...]]] = {"train": [], "held_out": []}
     size = 0
     for number, document in enumerate(shuffled):
-        parts["held_out" if number % HELD_OUT_SHARE == 0 else "train"].append(document)
+        parts["held_out" if number % HELD_OUT_INTERVAL == 0 else "train"].append(document)
         size += sum(len(sentence) + 1 for sentence in document)
         if size >= wanted_bytes:
             break
@@ -197,10 +200,19 @@ def plot(path: Path, model: Path, before: dict[str, float], after: dict[str, flo
 
 
 def new_folder(folder: Path) -> None:
-    """Creates the demo's directory, removing the files of an earlier demo."""
+    """Creates the demo's directory, replacing that of an earlier demo.
+
+    Raises:
+      InputError: the directory contains something else, such as a model.
+    """
     if folder.exists():
-        if not (folder / "bert_config.json").exists() and any(folder.iterdir()):
-            raise InputError(f"{folder} exists and is not of an earlier demo; give another --output_dir.")
+        names = sorted(path.name for path in folder.iterdir())
+        others = [name for name in names if not OWN_FILES.fullmatch(name)]
+        if others or (names and "train.txt" not in names):
+            raise InputError(
+                f"{folder} exists and is not from an earlier demo: it contains {(others or names)[0]}; give another "
+                "--output_dir."
+            )
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
 
@@ -239,7 +251,7 @@ def show_pieces(vocabulary: Path, text: Path) -> None:
 
 
 def show_record(vocabulary: Path, records_file: Path) -> None:
-    """Prints the first record: a pair of texts with masks, and what is to be learned from it."""
+    """Prints the first record: a pair of texts with masks, and what is to be predicted from it."""
     cli.import_tensorflow()
     import tensorflow as tf
 
@@ -314,7 +326,7 @@ def main() -> None:
     print("From raw text to a pre-trained BERT, in three to four minutes on two cores.")
     step(1, "Collecting English text from the docstrings of the installed libraries, about 15 s")
     train_text, held_out_text = write_text(folder, int(TEXT_MEGABYTES.value * 1e6))
-    step(2, "Learning a vocabulary, a second")
+    step(2, "Learning a vocabulary, about a second")
     vocabulary, config_file = learn_vocabulary(folder, train_text)
     show_pieces(vocabulary, train_text)
     step(3, "Making masked, paired records, a few seconds")

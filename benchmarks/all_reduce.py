@@ -1,11 +1,11 @@
-"""What one all-reduce of BERT's gradients costs, in seconds: between worker processes, or the GPUs of this machine.
+"""The time of one all-reduce of BERT's gradients, between worker processes or the GPUs of this machine.
 
     python benchmarks/all_reduce.py --workers=2                      # processes on this machine, over its loopback
     TF_CONFIG=... python benchmarks/all_reduce.py --workers=0        # this process is one of TF_CONFIG's workers
     python benchmarks/all_reduce.py --workers=1                      # all GPUs of this machine
 
-Prints for BERT-Base and BERT-Large the median of several and the bytes a second and device that it comes to (a ring
-moves 2·(n-1)/n times the gradients through each device's link).
+Prints, for BERT-Base and BERT-Large, the median seconds and the resulting bytes per second and device (a ring moves
+2·(n-1)/n times the gradients through each device's link).
 """
 
 import argparse
@@ -55,8 +55,8 @@ def measure(repeats: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2, help="processes to start; 0 or 1: only this one")
+    parser.add_argument("--repeats", type=int, default=5, help="timed all-reduces of each model")
     arguments = parser.parse_args()
     if arguments.workers < 2:
         measure(arguments.repeats)

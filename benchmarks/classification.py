@@ -1,34 +1,38 @@
-"""Fine-tuning a real model on GLUE's tasks and predicting with it, next to transformers and Keras Hub.
+"""Fine-tuning a real model on GLUE tasks and predicting with it, next to transformers and Keras Hub.
 
     python benchmarks/classification.py --glue=glue --model=all-MiniLM-L6-v2 [--peer=PYTHON] [--seeds=1,2,3]
 
-`--glue` is a directory with `SST-2/`, `CoLA/`, `STS-B/` and `RTE/` as GLUE has them; `--model` a Hugging Face directory
-of a BERT. All sides start from it and learn the same rows (the first `--rows` of SST-2 and CoLA, all of the others)
-with the same batch, highest rate, epochs and schedule (BERT's, a warm-up of a tenth), in float32 with dropout:
+`--glue` is a directory with `SST-2/`, `CoLA/`, `STS-B/` and `RTE/` in GLUE's format, `--model` a Hugging Face directory
+of a BERT. All sides start from that model and learn the same rows (the first `--rows` of SST-2 and CoLA, all of the
+others) with the same batch size, peak learning rate, epochs and schedule (BERT's, with a warm-up of a tenth), in
+float32 with dropout:
 
-* ours: `run_classifier.py`'s own function, which leaves padding out;
+* ours: the function behind `run_classifier.py`, which skips padding;
 * transformers, padded to `max_seq_length`, as its `run_glue.py` does;
 * transformers, padded to the longest row of the batch (its dynamic padding);
-* with `--keras_hub`, Keras Hub: `fit` of its `BertTextClassifier` with its own preprocessor, which pads to
-  `max_seq_length`; a model of the same sizes with random weights, for only its speed is measured.
+* with `--keras_hub`, on SST-2 and CoLA, Keras Hub: `fit` of its `BertTextClassifier` with its own preprocessor, which
+  pads to `max_seq_length`. Only its speed is measured, on a model of the same size with random weights and a constant
+  learning rate.
 
-The optimizer is AdamW in all, weight decay 0.01 (`--optimizer=bert` takes BERT's own here, which leaves out the bias
-correction and so takes longer steps at first). transformers' loop is a plain one around its model; its tokenizing is
-not timed. PyTorch gets the settings that let glibc keep its memory, without which it is several times slower.
+The optimizer is AdamW everywhere, with a weight decay of 0.01 (`--optimizer=bert` uses BERT's own on our side, which
+omits the bias correction and so takes larger steps at first). transformers' loop is a plain one around its model. Only
+Keras Hub tokenizes during the timed steps; the others have tokenized before. PyTorch is run with glibc settings that
+keep its memory, without which it is several times slower.
 
-Speed, `--repetitions` times in turns on the same number of threads:
+Speed is measured `--repetitions` times in turns with the same number of threads:
 
-* training, examples a second after a few steps to warm up; ours compiles passes with XLA at first, so it gets more
-  (`--warm_up`): what that costs shows in the whole programs' time, below;
-* with `--predict=ROWS`, prediction of so many rows of SST-2, from a file to a file here, from texts to probabilities
-  there, sorted by length, with the best of four batch sizes. Each side predicts few rows and all of them; examples a
-  second are those of the difference, so that start and loading do not count.
+* training: examples per second after a few steps to warm up. Ours gets more of them (`--warm_up`), as XLA compiles
+  during the first ones; what that costs is part of the whole programs' time, below;
+* with `--predict=ROWS`, prediction of that many rows of SST-2: from a file to a file on our side, from texts to
+  probabilities on the other, sorted by length on both. transformers is timed with each of four batch sizes and computes
+  a batch on all cores; ours computes a batch on each core. Each side predicts a few rows and all of them; the
+  difference gives the examples per second, so that starting and loading cancel.
 
-Then, unless `--speed_only`, scores: for each seed a whole fine-tuning of ours and one of transformers' dynamic padding,
-scored on the whole dev set, by accuracy, CoLA by Matthews' and STS-B by Pearson's correlation, times 100, and the
-seconds that the whole programs took.
+Then, unless `--speed_only`, scores: for each seed one complete fine-tuning of ours and one of transformers with dynamic
+padding, scored on the whole dev set by accuracy, CoLA by Matthews' and STS-B by Pearson's correlation, times 100, and
+the seconds that the whole programs took.
 
-`--peer` is a Python with torch, transformers and (with `--keras_hub`) keras-hub.
+`--peer` is a Python with torch, transformers and (for `--keras_hub`) keras-hub.
 """
 
 import argparse
@@ -45,12 +49,10 @@ import sides
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-_FEW_ROWS = 500  # of a prediction, to warm up and to take off
-
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """How a task's files look; `columns` are the names of those that have no header."""
+    """The format of a task's files; `columns` names the columns of files without a header."""
 
     name: str
     texts: tuple[str, ...]
@@ -58,7 +60,7 @@ class Task:
     columns: tuple[str, ...] = ()
     metric: str = "eval_accuracy"
     epochs: float = 3.0
-    is_whole: bool = True  # or its first `--rows`
+    is_whole: bool = True  # otherwise its first `--rows`
 
 
 _TASKS = {
@@ -72,7 +74,7 @@ _TASKS = {
 
 
 def read(options: argparse.Namespace, split: str) -> tuple[list[list[str]], list[float]]:
-    """The texts of each row, column by column, and the labels; names of labels as their numbers."""
+    """The texts of each row, column by column, and the labels; label names become numbers."""
     task = _TASKS[options.task]
     with Path(options.data, f"{split}.tsv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, task.columns or None, delimiter="\t", quoting=csv.QUOTE_NONE))
@@ -85,7 +87,7 @@ def read(options: argparse.Namespace, split: str) -> tuple[list[list[str]], list
     return [[row[column] for row in rows] for column in task.texts], numbers
 
 
-# --- Ours, in a process of its own -----------------------------------------------------------------------------------
+# --- Ours, in its own process ----------------------------------------------------------------------------------------
 
 
 def ours(options: argparse.Namespace) -> dict[str, float]:
@@ -133,10 +135,10 @@ def _predict(options: argparse.Namespace, config: Any, directory: Path) -> float
         changes = {"do_train": False, "do_eval": False, "do_predict": True, "data_dir": None, "task_name": None}
         runner.run(dataclasses.replace(config, predict_file=str(path), **changes))
 
-    return sides.rate_of_difference(_FEW_ROWS, options.predict, predict)
+    return sides.rate_of_difference(sides.FEW_ROWS, options.predict, predict)
 
 
-# --- transformers, in a process of its own ---------------------------------------------------------------------------
+# --- transformers, in its own process --------------------------------------------------------------------------------
 
 
 def peer(options: argparse.Namespace) -> dict[str, float]:
@@ -155,7 +157,7 @@ def peer(options: argparse.Namespace) -> dict[str, float]:
         return [{key: encoded[key][row] for key in encoded} for row in range(len(texts[0]))]
 
     def logits(rows: list[dict], batch_size: int) -> Any:
-        """Of all rows, those of like length together."""
+        """The logits of all rows, computed for rows of similar length together."""
         model.eval()
         order = np.argsort([len(row["input_ids"]) for row in rows], kind="stable")
         outputs = np.empty((len(rows), model.num_labels), np.float32)
@@ -172,10 +174,9 @@ def peer(options: argparse.Namespace) -> dict[str, float]:
             encoded = encode([texts[0][:rows]])
             torch.softmax(torch.tensor(logits(encoded, options.predict_batch_size)), 1).tolist()
 
-        return {"examples_per_second": sides.rate_of_difference(_FEW_ROWS, options.predict, predict)}
+        return {"examples_per_second": sides.rate_of_difference(sides.FEW_ROWS, options.predict, predict)}
 
     rows = encode(texts)
-    steps = int(len(rows) / options.batch_size * options.epochs)
     pad_to = options.max_seq_length if options.full_padding else None
     kind = torch.float32 if is_regression else torch.int64
 
@@ -183,19 +184,18 @@ def peer(options: argparse.Namespace) -> dict[str, float]:
         inputs = sides.torch_batch(tokenizer, [rows[row] for row in chosen], pad_to)
         return model(**inputs, labels=torch.tensor([labels[row] for row in chosen], dtype=kind)).loss
 
-    taken = min(steps, options.warm_up + options.steps) if options.what == "training" else steps
-    speed = sides.torch_train(model, options, len(rows), steps, taken, loss_of)
+    speed = sides.torch_train(model, options, len(rows), loss_of)
     if options.what == "training":
         return {"examples_per_second": speed}
     texts, labels = read(options, "dev")
     outputs = logits(encode(texts), 32)
-    if options.task in ("CoLA", "STS-B"):  # of two labels, Pearson's correlation is Matthews'
+    if options.task in ("CoLA", "STS-B"):  # with two labels, Pearson's correlation is Matthews'
         values = outputs[:, 0] if is_regression else outputs.argmax(1)
         return {"score": 100 * float(np.nan_to_num(np.corrcoef(labels, values)[0, 1]))}
     return {"score": 100 * float(np.mean(np.equal(labels, outputs.argmax(1))))}
 
 
-# --- Keras Hub, in a process of its own ------------------------------------------------------------------------------
+# --- Keras Hub, in its own process -----------------------------------------------------------------------------------
 
 
 def keras_hub(options: argparse.Namespace) -> dict[str, float]:
@@ -239,7 +239,7 @@ def keras_hub(options: argparse.Namespace) -> dict[str, float]:
 
 _KERAS_HUB_WAYS = {
     f"Keras Hub, {name}": {
-        "side": "peer", "what": "keras_hub", "compiled": compiled, "warm_up": 3, "steps": 12
+        "side": "keras_hub", "compiled": compiled, "warm_up": 3, "steps": 12
     }
     for name, compiled in (("plain", False), ("XLA", True))
 }  # fmt: skip
@@ -258,15 +258,17 @@ def copy_rows(source: Path, target: Path, task: Task, rows: int) -> str:
 
 
 def measure_training(options: argparse.Namespace) -> None:
-    ways = {**sides.TIMED_WAYS, **(_KERAS_HUB_WAYS if options.keras_hub else {})}
-    sides.measure_speed(__file__, options, ways, f"{options.task}, training ")
+    ways = dict(sides.TIMED_WAYS)
+    if options.keras_hub and len(_TASKS[options.task].texts) == 1:
+        ways |= _KERAS_HUB_WAYS
+    sides.measure_speed(__file__, options, ways, f"{options.task}, training")
 
 
 def measure_prediction(options: argparse.Namespace) -> None:
     ways: dict[str, dict[str, Any]] = {"ours": {"side": "ours", "what": "prediction"}}
     for size in (8, 16, 32, 64):
         ways[f"transformers, batches of {size}"] = {"side": "peer", "what": "prediction", "predict_batch_size": size}
-    sides.measure_speed(__file__, options, ways, f"{options.task}, prediction ")
+    sides.measure_speed(__file__, options, ways, f"{options.task}, prediction")
 
 
 def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:
@@ -282,19 +284,17 @@ def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:
 
 
 def main() -> None:
-    parser = sides.options_parser(__doc__)
+    parser = sides.finetuning_parser(__doc__)
     parser.add_argument("--glue", help="directory with SST-2, CoLA, STS-B and RTE")
-    parser.add_argument("--tasks", default="SST-2,CoLA")
-    parser.add_argument("--rows", type=int, default=6000, help="of SST-2 and CoLA")
-    parser.add_argument("--epochs", type=float, help="1 for SST-2, 3 for others")
-    parser.add_argument("--predict", type=int, default=0, metavar="ROWS", help="of SST-2's training data; 0 for none")
-    parser.add_argument("--no_training", action="store_true", help="measure no speed of training")
-    parser.add_argument("--keras_hub", action="store_true", help="time SST-2 with it too")
+    parser.add_argument("--tasks", default="SST-2,CoLA", help="comma-separated")
+    parser.add_argument("--rows", type=int, default=6000, help="training rows of SST-2 and CoLA")
+    parser.add_argument("--epochs", type=float, help="if omitted, 1 for SST-2 and 3 for the others")
+    parser.add_argument("--predict", type=int, default=0, metavar="ROWS", help="rows of SST-2 or CoLA to predict")
+    parser.add_argument("--no_training", action="store_true", help="do not time training")
+    parser.add_argument("--keras_hub", action="store_true", help="time Keras Hub, too, on SST-2 and CoLA")
     options = parser.parse_args()
     if options.worker:
-        values = argparse.Namespace(**{"full_padding": False, "seed": 1, **json.loads(options.worker)})
-        run = keras_hub if values.what == "keras_hub" else ours if values.side == "ours" else peer
-        print(json.dumps(run(values)))
+        sides.run_worker(options.worker, ours=ours, peer=peer, keras_hub=keras_hub)
         return
     seeds = list(map(int, options.seeds.split(",")))
     with tempfile.TemporaryDirectory() as directory:

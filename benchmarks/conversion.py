@@ -1,10 +1,10 @@
-"""Real weights through every path: Hugging Face -> ours -> TF1 -> ours -> Hugging Face, bits and outputs compared.
+"""Real weights through every format: Hugging Face -> ours -> TF1 -> ours -> Hugging Face, bits and outputs compared.
 
     python benchmarks/conversion.py --model=all-MiniLM-L6-v2 --text=en_novels.txt
 
-Each step is convert_checkpoint.py's; in the middle TF1's own Saver reads the checkpoint and writes it again. Then the
-first folder and the last one are run by PyTorch transformers on lines of the text, and the checkpoint by this project.
-Needs PyTorch and transformers.
+Each conversion is that of `convert_checkpoint.py`; in between, TF1's own Saver reads the checkpoint and writes it
+again. Then transformers runs the first and the last directory on lines of the text, and this project runs the first one
+and the checkpoint written by TF1. Needs PyTorch and transformers.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import io
 import tempfile
 from pathlib import Path
 
-# Whole and before TensorFlow: the other way round, the LLVM libraries of both collide.
+# Before TensorFlow: in the other order, the LLVM libraries of both collide.
 import torch
 from transformers.models.bert.modeling_bert import BertModel as TransformersModel  # isort: split
 
@@ -37,7 +37,7 @@ def quietly_convert(source: Path, output: Path) -> None:
 
 
 def through_tf1(source: Path, output: Path) -> None:
-    """TF1's Saver reads every variable by name and writes it."""
+    """Has TF1's Saver read every variable by name and write it."""
     prefix = checkpoints.find(str(source))
     shapes = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
     output.mkdir()
@@ -52,7 +52,7 @@ def through_tf1(source: Path, output: Path) -> None:
 
 
 def batches(lines: list[str], folder: Path, length: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Ids and mask of 32 lines each, padded to the longest."""
+    """Ids and masks of 32 lines each, padded to the longest one."""
     tokenizer = FullTokenizer(folder / "vocab.txt", do_lower_case=pretrained.find_do_lower_case(str(folder)))
     rows = [["[CLS]", *tokenizer.tokenize(line)[: length - 2], "[SEP]"] for line in lines]
     found = []
@@ -85,7 +85,7 @@ def outputs_of_ours(folder: Path, data: list[tuple[np.ndarray, np.ndarray]]) -> 
 
 
 def largest_difference(one: list[Outputs], other: list[Outputs], data: list[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Over all tokens (padding left out) and pooled outputs."""
+    """The largest difference over all tokens, without padding, and all pooled outputs."""
     tokens = [
         np.abs(a - b)[mask.astype(bool)].max() for (a, _), (b, _), (_, mask) in zip(one, other, data, strict=True)
     ]
@@ -95,8 +95,8 @@ def largest_difference(one: list[Outputs], other: list[Outputs], data: list[tupl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", type=Path, required=True, help="Hugging Face folder with model.safetensors")
-    parser.add_argument("--text", type=Path, required=True)
+    parser.add_argument("--model", type=Path, required=True, help="Hugging Face directory with model.safetensors")
+    parser.add_argument("--text", type=Path, required=True, help="text to run the models on")
     parser.add_argument("--lines", type=int, default=512)
     parser.add_argument("--max_seq_length", type=int, default=128)
     arguments = parser.parse_args()
@@ -108,18 +108,20 @@ def main() -> None:
         quietly_convert(root / "tf1", root / "back")
         first, last = (open_safetensors(path / "model.safetensors") for path in (arguments.model, root / "back"))
         same = sum(first[name].read().tobytes() == array.read().tobytes() for name, array in last.items())
-        print(f"{same} of {len(last)} arrays bitwise equal; not in the copy: {', '.join(first.keys() - last.keys())}")
+        print(
+            f"{same} of {len(last)} arrays bitwise equal; missing in the copy: {', '.join(first.keys() - last.keys())}"
+        )
 
         lines = [line for line in read_lines(arguments.text) if line.strip()][: arguments.lines]
         data = batches(lines, arguments.model, arguments.max_seq_length)
         theirs = outputs_of_transformers(arguments.model, data)
         for name, other in (
-            ("transformers, folder written here", outputs_of_transformers(root / "back", data)),
-            ("this project, Hugging Face folder", outputs_of_ours(arguments.model, data)),
-            ("this project, checkpoint of TF1", outputs_of_ours(root / "tf1", data)),
+            ("transformers, converted back", outputs_of_transformers(root / "back", data)),
+            ("this project, Hugging Face directory", outputs_of_ours(arguments.model, data)),
+            ("this project, checkpoint written by TF1", outputs_of_ours(root / "tf1", data)),
         ):
             difference = largest_difference(theirs, other, data)
-            print(f"{name}: largest difference to transformers on the original, {len(lines)} lines: {difference:.1e}")
+            print(f"{name}: largest difference from transformers on the original, {len(lines)} lines: {difference:.1e}")
 
 
 if __name__ == "__main__":

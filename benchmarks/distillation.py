@@ -1,24 +1,23 @@
-"""A small student of a real model, with and without its teacher: accuracy, and speed in prediction.
+"""A small student of a real model, with and without its teacher: accuracy, and speed of prediction.
 
     python benchmarks/distillation.py --glue=glue --model=all-MiniLM-L6-v2 [--seeds=1,2,3] [--results=distillation]
 
-`--glue` is a directory with `SST-2/` as GLUE has it; `--model` a Hugging Face directory of a BERT. For each seed:
+`--glue` is a directory with `SST-2/` in GLUE's format, `--model` a Hugging Face directory of a BERT. For each seed:
 
 * the teacher: all layers of the model, fine-tuned on the first `--rows` of SST-2 for `--teacher_epochs`;
-* the student with its teacher: the first `--layers` layers, trained for `--epochs` on the same rows and on the
-  `--unlabeled` ones after them, without their labels (`run_classifier.py --teacher --unlabeled_file`);
-* the student alone: the same layers, labels and number of steps, without the teacher and the rows without labels.
+* the student with its teacher: the first `--layers` layers, trained for `--epochs` on the same rows and on the next
+  `--unlabeled` ones without their labels (`run_classifier.py --teacher --unlabeled_file`);
+* the student alone: the same layers, labels and number of steps, without the teacher and the unlabeled rows.
 
-Both students start from the first layers of the model as it was pre-trained; `--from_teacher` takes those of the
-teacher. All are scored on the whole dev set. Then, `--repetitions` times in turns, `--predict` rows of SST-2 are
-predicted from a file to a file. Each model predicts few rows and all of them; examples a second are those of the
-difference, so that start and loading do not count. `--speed_only` times models that are not trained.
+Both students start from the first layers of the pre-trained model or, with `--from_teacher`, of the teacher. All are
+scored on the whole dev set. Then, `--repetitions` times in turns, `--predict` rows of SST-2 are predicted from a file
+to a file. Each model predicts a few rows and all of them; the difference gives the examples per second, so that
+starting and loading cancel. `--speed_only` times untrained models.
 """
 
 import argparse
 import csv
 import dataclasses
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -28,12 +27,11 @@ import sides
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-_FEW_ROWS = 500  # of a prediction, to warm up and to take off
 _TEACHER, _STUDENT, _ALONE = "teacher", "student of the teacher", "student alone"
 
 
 def write_data(options: argparse.Namespace, directory: Path) -> None:
-    """The rows with labels, those without, those to evaluate and those to predict."""
+    """Writes the labeled and the unlabeled rows, those to evaluate and those to predict."""
     rows = {}
     for split in ("train", "dev"):
         with Path(options.glue, "SST-2", f"{split}.tsv").open(encoding="utf-8", newline="") as file:
@@ -44,13 +42,13 @@ def write_data(options: argparse.Namespace, directory: Path) -> None:
     unlabeled = rows["train"][options.rows : options.rows + options.unlabeled]
     for name, part in (
         ("unlabeled", unlabeled),
-        ("few", rows["train"][:_FEW_ROWS]),
+        ("few", rows["train"][: sides.FEW_ROWS]),
         ("many", rows["train"][: options.predict]),
     ):
         (directory / f"{name}.txt").write_text("".join(f"{row['sentence']}\n" for row in part), encoding="utf-8")
 
 
-# --- A training or a prediction, in a process of its own -------------------------------------------------------------
+# --- A training or a prediction, in its own process ------------------------------------------------------------------
 
 
 def train(options: argparse.Namespace) -> dict[str, float]:
@@ -59,7 +57,7 @@ def train(options: argparse.Namespace) -> dict[str, float]:
 
     sides.use_threads(options.threads)
     data, is_teacher = Path(options.data), options.what == _TEACHER
-    rows = options.rows + options.unlabeled  # of an epoch of the student with its teacher
+    rows = options.rows + options.unlabeled  # in an epoch of the student with its teacher
     config = ClassificationConfig(
         output_dir=options.directory,
         init_checkpoint=options.model,
@@ -100,20 +98,24 @@ def predict(options: argparse.Namespace) -> dict[str, float]:
     sides.use_threads(options.threads, predicts=True)
 
     def predict_rows(rows: int) -> None:
-        path = str(Path(options.data, "few.txt" if rows == _FEW_ROWS else "many.txt"))
+        path = str(Path(options.data, "few.txt" if rows == sides.FEW_ROWS else "many.txt"))
         run(ClassificationConfig(output_dir=options.directory, predict_file=path, do_predict=True))
 
-    return {"examples_per_second": sides.rate_of_difference(_FEW_ROWS, options.predict, predict_rows)}
+    return {"examples_per_second": sides.rate_of_difference(sides.FEW_ROWS, options.predict, predict_rows)}
+
+
+def ours(options: argparse.Namespace) -> dict[str, float]:
+    return predict(options) if options.what == "prediction" else train(options)
 
 
 # --- All together ----------------------------------------------------------------------------------------------------
 
 
 def main() -> None:
-    parser = sides.options_parser(__doc__)
+    parser = sides.finetuning_parser(__doc__)
     parser.add_argument("--glue", help="directory with SST-2")
-    parser.add_argument("--rows", type=int, default=6000, help="with labels")
-    parser.add_argument("--unlabeled", type=int, default=24000, help="rows without labels")
+    parser.add_argument("--rows", type=int, default=6000, help="labeled rows")
+    parser.add_argument("--unlabeled", type=int, default=24000, help="unlabeled rows")
     parser.add_argument("--layers", type=int, default=3, help="of the student")
     parser.add_argument("--epochs", type=float, default=2.0, help="of the student")
     parser.add_argument("--teacher_epochs", type=float, default=2.0)
@@ -123,8 +125,7 @@ def main() -> None:
     parser.add_argument("--predict", type=int, default=10_000, metavar="ROWS")
     options = parser.parse_args()
     if options.worker:
-        values = argparse.Namespace(**json.loads(options.worker))
-        print(json.dumps(predict(values) if values.what == "prediction" else train(values)))
+        sides.run_worker(options.worker, ours=ours)
         return
     scores: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as directory:
@@ -147,7 +148,7 @@ def main() -> None:
                 name: {"side": "ours", "what": "prediction", "data": directory, "directory": places[model]}
                 for name, model in (("student", models[-1]), ("teacher", _TEACHER))
             }
-            sides.measure_speed(__file__, options, ways, f"SST-2, {options.layers}-layer student, prediction ")
+            sides.measure_speed(__file__, options, ways, f"SST-2, {options.layers}-layer student, prediction")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
-"""Vectors of lines of text, mean over their tokens: this project against transformers on PyTorch, on one model.
+"""Vectors of lines of text, mean over their tokens: this project and transformers on PyTorch with the same model.
 
-    python benchmarks/features.py --model=all-MiniLM-L6-v2 --text=en_novels.txt [--lines=5000] [--peer_python=python]
+    python benchmarks/features.py --model=all-MiniLM-L6-v2 --text=en_novels.txt [--lines=5000] [--peer=PYTHON]
 
-`--model` is a Hugging Face folder. Both sides get the same lines in memory and give back their vectors in memory, from
-tokenizing to pooling. PyTorch runs in a process of its own (`--peer_python` may be of another environment), in
-inference mode, the lines sorted by length and padded to the longest of a batch, with glibc told to keep its memory. The
-lines are taken in rounds, part by part, size by size, side by side, so that a busy moment of the machine hits both.
-Printed are sentences per second by batch size, from the median and the fastest of the rounds of each part; the ratio of
-the best of each side; the same for the bare matmuls of the layers' six kernels on as many rows (`matmuls`), whose best
-no program with these matmuls passes; and the greatest difference of a number. Ours takes at most so many sequences at
-once, fewer where they are long.
+`--model` is a Hugging Face directory. Both sides get the same lines in memory and return their vectors in memory, from
+tokenizing to pooling. PyTorch runs in its own process, in inference mode, on the lines sorted by length and padded to
+the longest of a batch; all cores compute one batch. Its glibc settings keep its memory, without which it is several
+times slower. Ours limits its batches to 384 tokens on a CPU, whatever the batch size, and computes one on each core.
+
+The lines are processed in rounds, part by part, batch size by batch size, side by side, so that a busy moment of the
+machine affects both. Printed are sentences per second by batch size, from the median and the fastest of the rounds of
+each part; the ratio of each side's best; the same for the bare matmuls of the layers' six kernels on as many rows
+(`matmuls`), whose best no program with these matmuls exceeds; and the largest difference between two numbers.
+
+`--peer` is a Python with torch and transformers; if omitted, the one that runs this.
 """
 
 import argparse
@@ -126,7 +129,7 @@ def matmuls(folder: str) -> Vectors:
     def vectors(lines: list[str], batch_size: int) -> np.ndarray[Any, Any]:
         lengths = -np.sort(-data.encode(lines, tokenizer, MAX_SEQ_LENGTH).lengths)
         batches = [lengths[first : first + batch_size] for first in range(0, len(lengths), batch_size)]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # side by side, as ours are
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # in parallel, as ours are
             list(pool.map(lambda batch: run(tf.ones([len(batch) * int(batch.max()), hidden])), batches))
         return np.zeros(0, np.float32)
 
@@ -137,7 +140,7 @@ SIDES = {"ours": ours, "pytorch": pytorch, "matmuls": matmuls}
 
 
 def serve(vectors: Vectors) -> None:
-    """Answers requests, an object a line on standard input, with the seconds that they took."""
+    """Answers requests, one JSON object per line of standard input, with the seconds that they took."""
     for request in map(json.loads, sys.stdin):
         begin = time.perf_counter()
         found = vectors(request["lines"], request["batch_size"])
@@ -152,16 +155,16 @@ def parts(lines: list[str], size: int) -> Iterator[list[str]]:
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--text")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True, help="directory of a BERT in Hugging Face's format")
+    parser.add_argument("--text", help="text with a sentence on each line")
     parser.add_argument("--lines", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--part", type=int, default=500, help="lines at a time")
-    parser.add_argument("--peer_python", default=sys.executable, help="Python that has torch and transformers")
-    parser.add_argument("--results", help="name of a file of benchmarks/results that keeps the figures")
+    parser.add_argument("--part", type=int, default=500, help="lines per part")
+    parser.add_argument("--peer", default=sys.executable, help="a Python with torch and transformers")
+    parser.add_argument("--results", help="name of the file in benchmarks/results that keeps the figures")
     parser.add_argument("--serve", choices=list(SIDES), help=argparse.SUPPRESS)
-    parser.add_argument("--folder", default="/tmp", help="for the vectors")
+    parser.add_argument("--folder", default="/tmp", help="directory for temporary files")
     options = parser.parse_args()
     if options.serve:
         serve(SIDES[options.serve](options.model))
@@ -173,7 +176,7 @@ def main() -> None:
     sides: dict[str, Any] = {}
     for side in SIDES:
         is_peer = side == "pytorch"
-        python, environment = (options.peer_python, KEEP_MEMORY) if is_peer else (sys.executable, {})
+        python, environment = (options.peer, KEEP_MEMORY) if is_peer else (sys.executable, {})
         command = [python, __file__, f"--model={options.model}", f"--serve={side}"]
         sides[side] = subprocess.Popen(
             command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **environment}
@@ -181,7 +184,7 @@ def main() -> None:
     seconds: dict[tuple[str, int], list[list[float]]] = {}
     difference = 0.0
     for number in range(options.rounds + 1):
-        for part in list(parts(lines, options.part))[: None if number else 1]:  # at first one, to warm up
+        for part in list(parts(lines, options.part))[: None if number else 1]:  # first one part, to warm up
             for size in BATCH_SIZES:
                 found = {}
                 for side, process in sides.items():
@@ -204,7 +207,7 @@ def main() -> None:
         print(f"{kind:24}" + "".join(f"{f'batch {size}':>12}" for size in BATCH_SIZES))
         best, best_size = {}, {}
         for side in sides:
-            # By part, so that a busy moment spoils one part of one round alone.
+            # By part, so that a busy moment affects only one part of one round.
             totals = [sum(map(choose, zip(*seconds[side, size], strict=True))) for size in BATCH_SIZES]
             best[side] = len(lines) / min(totals)
             best_size[side] = BATCH_SIZES[totals.index(min(totals))]
@@ -216,8 +219,8 @@ def main() -> None:
                 f"{names[side]}, batches of {size}": [len(lines) / sum(took) for took in seconds[side, size]]
                 for side, size in best_size.items()
             }
-            results.add(options.results, options.peer_python, "features, mean vectors", "sentences/second", rates)
-    print(f"greatest difference: {difference:.1e}")
+            results.add(options.results, options.peer, "features, mean vectors", "sentences/second", rates)
+    print(f"largest difference: {difference:.1e}")
 
 
 if __name__ == "__main__":

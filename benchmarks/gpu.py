@@ -1,21 +1,22 @@
-"""Everything that only a GPU can show, in one command of at most eight minutes; on a CPU the same at toy size.
+"""Everything that only a GPU can show, in one command of at most eight minutes; with `--toy`, small enough for a CPU.
 
     python benchmarks/gpu.py [--peer=PYTHON] [--only=REGEX] [--seconds=480]
 
-In this order, each part in processes of its own, so that what fails leaves the rest standing:
+In this order, each part in its own processes, so that a failure leaves the others intact:
 
 - `devices`: card, driver and versions; the rate of matmuls in float32, TF32 and bfloat16.
 - `numbers`: the golden forward pass and the original's 20 training steps in float32 without TF32, against the bounds of
-  the CPU's tests, without and with XLA; bfloat16 next to float32.
+  the CPU's tests, without and with XLA; the same in bfloat16.
 - `resume`: six steps at once, against three, a checkpoint, a new trainer, and three more.
-- `speed`: steps of BERT-Base and BERT-Large, sequences of 128 and 512, float32 and bfloat16, with XLA and without,
-  packed, next to transformers on PyTorch (`sdpa`, bfloat16, compiled and not): sequences and tokens a second, model
-  FLOPs as a fraction of the matmul rate measured in the same process, and the most device memory.
+- `speed`: steps of BERT-Base and BERT-Large, sequences of 128 and 512, float32 and bfloat16, with and without XLA,
+  packed, next to transformers on PyTorch (`sdpa`, bfloat16, compiled and not): sequences and tokens per second, model
+  FLOPs as a fraction of the matmul rate measured in the same process, and the peak device memory.
 
-`--peer` is a Python with torch and transformers (the same one if omitted). The sides are those of `step.py`.
-A group of `speed` builds and compiles side by side, and is then timed one at a time, the next one building meanwhile.
-What a side of ours needs of time is mostly XLA's; on sixteen cores, five sides at once, it took 190 to 240 s for
-BERT-Base. So eight minutes see two groups; `--only` chooses, `--seconds` gives more.
+`--peer` is a Python with torch and transformers; if omitted, the one that runs this. The sides are those of
+`training_step.py`. The sides of a group of `speed` are built and compiled in parallel, then timed one at a time, while
+the next group is being built. Most of our time before the first step is XLA's: on sixteen cores, five sides in
+parallel, it took 190 to 240 s for BERT-Base. So eight minutes are enough for two groups; `--only` chooses, `--seconds`
+gives more.
 """
 
 import argparse
@@ -28,6 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,7 +46,7 @@ LARGE_512 = Work(1024, 24, 16, 4096, 32, 512, False)
 
 
 class Side(NamedTuple):
-    """What one process of `speed` measures; `change` as in `step.py`."""
+    """What one process of `speed` measures; `change` as in `training_step.py`."""
 
     name: str
     side: str
@@ -53,7 +55,7 @@ class Side(NamedTuple):
     change: str = ""
 
 
-# Those of a group fit the memory of one card together, and the next group beside them while it builds.
+# The sides of a group, and the next group while it is being built, fit into the memory of one card together.
 GROUPS = [
     [
         Side("Base 512 x 64, XLA", "ours", BASE_512, "bfloat16"),
@@ -82,7 +84,7 @@ GROUPS = [
 TOY = Work(128, 2, 2, 256, 4, 32, False)
 
 
-# --- Parts, each in a process of its own ------------------------------------------------------------------------------
+# --- Parts, each in its own process -----------------------------------------------------------------------------------
 
 
 def devices() -> None:
@@ -112,17 +114,7 @@ def matmul_rate(dtype: Any) -> float:
     size = 8192 if tf.config.list_physical_devices("GPU") else 512
     x = tf.cast(tf.random.normal([size, size]), dtype)
     y = tf.cast(tf.random.normal([size, size]) / size**0.5, dtype)
-
-    def time_products(count: int) -> float:
-        begin = time.perf_counter()
-        z = x
-        for _ in range(count):
-            z = tf.matmul(z, y)
-        z[0, 0].numpy()
-        return time.perf_counter() - begin
-
-    time_products(2)
-    return 10 * 2 * size**3 / statistics.median(time_products(10) for _ in range(3))
+    return product_rate(x, y, lambda z: z[0, 0].numpy())
 
 
 def torch_matmul_rate(precision: str) -> float:
@@ -132,17 +124,22 @@ def torch_matmul_rate(precision: str) -> float:
     device, size = ("cuda", 8192) if torch.cuda.is_available() else ("cpu", 512)
     x = torch.randn(size, size, device=device).to(getattr(torch, precision))
     y = (torch.randn(size, size, device=device) / size**0.5).to(x.dtype)
+    return product_rate(x, y, lambda z: z[0, 0].item())
+
+
+def product_rate(x: Any, y: Any, wait: Callable[[Any], object]) -> float:
+    """FLOP/s of products of square matrices; `wait` waits for one."""
 
     def time_products(count: int) -> float:
         begin = time.perf_counter()
         z = x
         for _ in range(count):
             z = z @ y
-        z[0, 0].item()
+        wait(z)
         return time.perf_counter() - begin
 
     time_products(2)
-    return 10 * 2 * size**3 / statistics.median(time_products(10) for _ in range(3))
+    return 10 * 2 * x.shape[0] ** 3 / statistics.median(time_products(10) for _ in range(3))
 
 
 def _golden_model(precision: str) -> tuple[Any, dict[str, Any]]:
@@ -225,7 +222,7 @@ def _golden_training(precision: str, compiles: bool) -> None:
 
 
 def judge(name: str, difference: float, bound: str, precision: str) -> None:
-    """Prints a difference to the original and, in float32, whether the tests' bound holds."""
+    """Prints a difference from the original and, in float32, whether it is within the tests' bound."""
     verdict = "" if precision != "float32" else "within" if difference <= BOUNDS[bound] else "NOT WITHIN"
     print(f"{name:45} off by {difference:.2e} {verdict}{f' {BOUNDS[bound]:.0e}' if verdict else ''}", flush=True)
 
@@ -291,7 +288,7 @@ PARTS = {"devices": devices, "numbers": numbers, "resume": resume}
 
 
 def serve(side: Side) -> None:
-    """Builds and compiles, says so, waits for a line, and times steps."""
+    """Builds and compiles a side, prints that it is ready, waits for a line of standard input, and times steps."""
     begin = time.perf_counter()
     step = training_step.SIDES[side.side](side.work, side.precision, side.change)
     step(2)
@@ -317,7 +314,7 @@ def serve(side: Side) -> None:
 
 
 class Part:
-    """A part that runs while others do; what it prints is kept until `show`."""
+    """A part that runs in parallel with others; its output is kept until `show`."""
 
     def __init__(self, name: str) -> None:
         self.name, self.log = name, tempfile.TemporaryFile("w+")  # noqa: SIM115 (as long as the process)
@@ -325,12 +322,12 @@ class Part:
         self.process = subprocess.Popen(command, env=environment(), stdout=self.log, stderr=self.log)
 
     def show(self, seconds: float) -> None:
-        """Waits so long at most, and prints."""
+        """Waits for at most this many seconds, and prints the output."""
         try:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            print(f"{self.name} took too long and was ended.")
+            print(f"{self.name} took too long and was stopped.")
         self.log.seek(0)
         lines = [line for line in self.log.read().splitlines() if not _NOISE.match(line)]
         print(f"--- {self.name}\n" + "\n".join(lines[-40:]), flush=True)
@@ -350,12 +347,12 @@ def environment() -> dict[str, str]:
 
 
 def left(options: argparse.Namespace, most: float) -> float:
-    """Seconds that a part may take."""
+    """The seconds that a part may take, at most `most`."""
     return max(min(most, options.deadline - time.monotonic()), 1.0)
 
 
 class Group:
-    """Sides that build side by side, and are then timed one at a time."""
+    """Sides that are built in parallel, then timed one at a time."""
 
     def __init__(self, sides: list[Side], options: argparse.Namespace) -> None:
         self.options, self.running, self.begin = options, {}, time.monotonic()
@@ -374,7 +371,7 @@ class Group:
         self.ready: dict[Side, Any] = {}
 
     def wait(self) -> None:
-        """Until all are ready, have failed, or time is up."""
+        """Waits until all are ready or have failed, or time is up."""
         for side, running in self.running.items():
             self.ready[side] = answer(running, left(self.options, 240 - (time.monotonic() - self.begin)))
 
@@ -394,7 +391,7 @@ class Group:
 
 
 def answer(running: tuple[Any, Any], seconds: float) -> dict[str, float] | None:
-    """The next line of a process, None where it ended or took too long."""
+    """The next result of a process, None if it ended or took too long."""
     with selectors.DefaultSelector() as selector:
         selector.register(running[0].stdout, selectors.EVENT_READ)
         if not selector.select(seconds):
@@ -420,15 +417,17 @@ def show(side: Side, compiling: float, found: dict[str, float] | None, log: Any)
 def explain(side: Side, log: Any) -> None:
     log.seek(0)
     lines = [line for line in log.read().splitlines() if line.strip()]
-    print(f"{side.name}: no figure; its last words:\n  " + "\n  ".join(line[:300] for line in lines[-8:]), flush=True)
+    print(
+        f"{side.name}: no figure; the end of its log:\n  " + "\n  ".join(line[:300] for line in lines[-8:]), flush=True
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peer", default=sys.executable, help="Python with torch and transformers")
+    parser.add_argument("--peer", default=sys.executable, help="a Python with torch and transformers")
     parser.add_argument("--only", default="", help="regular expression of the parts and sides to run")
-    parser.add_argument("--seconds", type=float, default=480, help="all parts together")
-    parser.add_argument("--toy", action="store_true", help="models of toy size, as on a machine without a GPU")
+    parser.add_argument("--seconds", type=float, default=480, help="limit for all parts together")
+    parser.add_argument("--toy", action="store_true", help="models of toy size, for a machine without a GPU")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -450,7 +449,7 @@ def main() -> None:
         part.show(left(options, 200))
     while group:
         group.wait()
-        # The next one reads, traces and compiles meanwhile; it needs the card only later.
+        # The next one is built and compiled meanwhile; it needs the card only later.
         following = Group(pending.pop(0), options) if pending and left(options, 60) >= 60 else None
         print("--- speed", flush=True)
         group.measure()

@@ -1,4 +1,4 @@
-"""What grows with the data: seconds until the first step, and memory, on synthetic data of a size that can be chosen.
+"""Time and memory as the data grows, on synthetic data of any size.
 
     python benchmarks/growth.py records --megabytes=1000
     python benchmarks/growth.py labels --rows=200000 --labels=1000
@@ -9,13 +9,13 @@
     python benchmarks/growth.py words --rows=100000
     python benchmarks/growth.py contexts --questions=2000 --characters=10000
 
-Run it with two sizes: what does not grow is flat. Each measurement is a process of its own with a model of next to no
-size, so that the data is all that counts:
+Run it with two sizes to see what grows. Each measurement runs in its own process with a tiny model, so that only the
+data counts:
 
 * records: `run_pretraining.py` for one step (`start`), and the first batch of a training that resumes after a twentieth
-  of its first epoch (`early resume`) and at three quarters of its second epoch (`resume`), with nothing known of the
+  of its first epoch (`early resume`) and at three quarters of its second epoch (`resume`), knowing nothing of the
   files, and the latter once more (`resume again`);
-* labels: `run_classifier.py --do_train --dry_run` on rows with several of many labels each;
+* labels: `run_classifier.py --do_train --dry_run` on rows with three of many labels each;
 * scores: `run_classifier.py --do_eval` on such rows;
 * classes: `run_classifier.py --do_eval` on rows with one of many labels each;
 * rows: the dry run on long texts;
@@ -23,10 +23,10 @@ size, so that the data is all that counts:
 * words: `run_ner.py --do_eval --do_predict`, rows of 15 words;
 * contexts: `run_squad.py --do_predict`, each question with a context of its own.
 
-Seconds are those of the work itself, Python's and TensorFlow's start left out; those of processors, of all threads
-together, vary less where other work shares the machine. Memory is what the process holds that
-no file on disk stands behind (`RssAnon` of Linux), at its highest, sampled; `peak` is all that is resident, pages of
-mapped files included, which the system takes back when it needs them.
+Seconds are those of the work itself, without the start of Python and TensorFlow; processor seconds, of all threads
+together, vary less if other work shares the machine. Memory is the highest sampled anonymous memory of the process
+(`RssAnon` of Linux); `peak` is all resident memory, including pages of mapped files, which the system reclaims when
+needed.
 """
 
 import argparse
@@ -57,7 +57,7 @@ _SECONDS_BETWEEN_SAMPLES = 0.02
 
 
 class Memory:
-    """The highest anonymous memory of this process while it is open, in MB."""
+    """The highest anonymous memory of this process, in MB, while it is open."""
 
     def __init__(self) -> None:
         self.highest = 0.0
@@ -119,7 +119,7 @@ def make_records(folder: Path, options: argparse.Namespace) -> None:
 
 
 def make_rows(folder: Path, options: argparse.Namespace) -> None:
-    """`rows.jsonl`, `rows.csv` or `rows.tsv`: three labels a row, or one where it is `classes` or `predictions`."""
+    """`rows.jsonl`, `rows.csv` or `rows.tsv`: three labels per row, one for `classes` and `predictions`."""
     rng = random.Random(1)
     text = _words(rng, 2 * options.characters + (1 << 16))
     several = options.what not in ("classes", "predictions")
@@ -153,7 +153,7 @@ def make_questions(path: Path, options: argparse.Namespace) -> None:
         file.write("]}")
 
 
-# --- Measurements, each in a process of its own ----------------------------------------------------------------------
+# --- Measurements, each in its own process ---------------------------------------------------------------------------
 
 
 def start(folder: Path, options: argparse.Namespace) -> None:
@@ -320,8 +320,8 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
     with Memory() as memory:
         _MEASUREMENTS[name](folder, options)
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_before
-    print(f"{name:14} {seconds:8.1f} s, {cpu_seconds:,.1f} s of processors", end="   ")
-    print(f"memory {memory.highest:8,.0f} MB, {before:,.0f} of them at the beginning;", end=" ")
+    print(f"{name:14} {seconds:8.1f} s, {cpu_seconds:,.1f} processor seconds", end="   ")
+    print(f"memory {memory.highest:8,.0f} MB, {before:,.0f} of it at the start;", end=" ")
     print(f"peak {_status('VmHWM'):,.0f} MB", flush=True)
 
 
@@ -330,15 +330,17 @@ def main() -> None:
     parser.add_argument(
         "what", choices=["records", "labels", "scores", "classes", "rows", "predictions", "words", "contexts"]
     )
-    parser.add_argument("--megabytes", type=int, default=1000, help="of records")
-    parser.add_argument("--files", type=int, default=8, help="of records")
-    parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--labels", type=int, help="2 for predictions, else 1000")
-    parser.add_argument("--file", choices=["jsonl", "csv", "tsv"], default="jsonl", help="the form of the rows")
-    parser.add_argument("--questions", type=int, default=2000)
-    parser.add_argument("--characters", type=int, help="of a text: 100, of a context 10000")
-    parser.add_argument("--folder", help="for the data and outputs; by default a temporary one")
-    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--megabytes", type=int, default=1000, help="size of the records")
+    parser.add_argument("--files", type=int, default=8, help="number of record files")
+    parser.add_argument("--rows", type=int, default=200_000, help="number of rows, or of sentences")
+    parser.add_argument("--labels", type=int, help="number of labels; if omitted, 2 for predictions, otherwise 1000")
+    parser.add_argument("--file", choices=["jsonl", "csv", "tsv"], default="jsonl", help="format of the rows")
+    parser.add_argument("--questions", type=int, default=2000, help="questions, with a context each")
+    parser.add_argument(
+        "--characters", type=int, help="length of a text, 100 if omitted, or of a context, 10000 if omitted"
+    )
+    parser.add_argument("--folder", help="directory for data and outputs; if omitted, a temporary one")
+    parser.add_argument("--verbose", action="store_true", help="show the log")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     parser.add_argument("--records", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()

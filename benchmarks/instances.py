@@ -1,8 +1,8 @@
-"""Instances and records, compiled against the plain-Python definition: the same work, interleaved, in one process.
+"""Instances and records: compiled code against the plain Python definition, interleaved in one process.
 
     python benchmarks/instances.py --text=en_novels.txt --vocab=bert_uncased.txt
 
-Prints microseconds each and the ratio of the medians; checks that both made the same files.
+Prints the microseconds per instance and the ratio of the medians; checks that both wrote the same files.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def write_fast(made: InstanceArrays, schema, path: str) -> None:
 
 
 def seconds_to_start() -> tuple[float, float]:
-    """Seconds until the compiled code can be called: the first time ever, and later."""
+    """Seconds until the compiled code can be called: the first time, when it is compiled, and later."""
     code = (
         "import time, numba; start = time.perf_counter(); from bert_tf2.numba_support import kernel\n"
         "for name in ('pretraining_data._instances_numba', 'records._tfrecord_numba'): kernel(f'bert_tf2.{name}')\n"
@@ -80,8 +80,8 @@ def seconds_to_start() -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--text", required=True)
-    parser.add_argument("--vocab", required=True)
+    parser.add_argument("--text", required=True, help="one sentence per line, an empty line between documents")
+    parser.add_argument("--vocab", required=True, help="vocabulary of the text")
     parser.add_argument("--dupe_factor", type=int, default=2)
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--do_whole_word_mask", action="store_true")
@@ -95,7 +95,7 @@ def main() -> None:
     words = list(tokenizer.vocab)
     parameters = InstanceParameters(dupe_factor=arguments.dupe_factor, do_whole_word_mask=arguments.do_whole_word_mask)
     schema = records.pretraining(parameters.max_seq_length, parameters.max_predictions_per_seq)
-    print("seconds to start: {:.1f} the first time, {:.1f} later".format(*seconds_to_start()))
+    print("seconds to load the compiled code: {:.1f} the first time, {:.1f} later".format(*seconds_to_start()))
 
     seconds: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -121,7 +121,7 @@ def main() -> None:
 
     arrays = (getattr(fast, field.name) for field in dataclasses.fields(fast) if field.name != "token_ids")
     size = sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
-    print(f"{len(fast):,} instances, {size / len(fast):.0f} bytes each; files equal in every repetition")
+    print(f"{len(fast):,} instances, {size / len(fast):.0f} bytes each; identical files in every repetition")
     print(f"{'':12}{'plain us':>12}{'fast us':>12}{'ratio':>10}{'range':>16}")
     for name, values in seconds.items():
         plain_us, fast_us = (statistics.median(column) / len(fast) * 1e6 for column in zip(*values, strict=True))

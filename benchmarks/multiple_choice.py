@@ -1,18 +1,21 @@
-"""Multiple choice: this project against transformers' `BertForMultipleChoice`, speed and accuracy, in one run.
+"""Fine-tuning a real model for multiple choice, next to transformers' `BertForMultipleChoice`: speed and accuracy.
 
     python benchmarks/multiple_choice.py --text=en_novels.txt --model=all-MiniLM-L6-v2 --peer=PYTHON --speed_only
     python benchmarks/multiple_choice.py --text=en_novels.txt --model=all-MiniLM-L6-v2 --peer=PYTHON --scores_only
 
-Questions are made of a text with a sentence or paragraph a line: which of four lines follows a line, the true one or
-one of three that stand elsewhere. The same questions, model, learning rate and schedule (BERT's, linear to 0 after a
-warm-up of a tenth of the steps), the same batch, in questions, and seeds. Ours (adamw with transformers' rule as in
-`benchmarks/classification.py`) leaves padding out; transformers pads to the longest row of a batch as
-`DataCollatorForMultipleChoice` does, or to `max_seq_length`, its eager model in float32. Each runs in a process of its
-own with the same threads, PyTorch with glibc told to keep its memory. Speed: questions per second after some steps to
-warm up (`--warm_up` of ours), the sides one after the other in `--repetitions` rounds, medians. Scores: accuracy on
-`--dev` questions after `--epochs` epochs, for each of the seeds; means and deviations, times 100.
+The questions are made from `--text`, which has a sentence or paragraph on each line: which of four lines follows a
+given line, the true one or one of three from elsewhere. Both sides have the same questions, model, learning rate,
+schedule (BERT's, linear to 0 after a warm-up of a tenth of the steps), seeds and batch size, counted in questions, in
+float32. The optimizer is AdamW on both sides, with a weight decay of 0.01 (`--optimizer=bert` uses BERT's own on our
+side). Ours skips padding; transformers pads to the longest row of a batch, as its `DataCollatorForMultipleChoice` does,
+or to `max_seq_length`. Tokenizing is timed on neither side. PyTorch is run with glibc settings that keep its memory,
+without which it is several times slower.
 
-`--peer` is a Python with torch and transformers; the same one if omitted.
+Speed: questions per second after a few steps to warm up (ours `--warm_up`, as XLA compiles), measured `--repetitions`
+times in turns with the same number of threads; medians. Scores: accuracy on `--dev` questions after `--epochs` epochs,
+for each seed, times 100; means and deviations.
+
+`--peer` is a Python with torch and transformers; if omitted, the one that runs this.
 """
 
 import argparse
@@ -31,7 +34,7 @@ _CHOICES = 4
 
 
 def write_questions(options: argparse.Namespace, directory: str) -> None:
-    """Writes `train.jsonl` and `dev.jsonl`; those of the second are of the end of the text."""
+    """Writes `train.jsonl` and, from the end of the text, `dev.jsonl`."""
     lines = [line.strip() for line in Path(options.text).read_text(encoding="utf-8").splitlines()]
     places = [place for place in range(len(lines) - 1) if lines[place] and lines[place + 1]]
     rng = random.Random(12345)
@@ -46,7 +49,7 @@ def write_questions(options: argparse.Namespace, directory: str) -> None:
         Path(directory, f"{split}.jsonl").write_text("".join(rows), encoding="utf-8")
 
 
-# --- Ours, in a process of its own -----------------------------------------------------------------------------------
+# --- Ours, in its own process ----------------------------------------------------------------------------------------
 
 
 def ours(options: argparse.Namespace) -> dict[str, float]:
@@ -74,13 +77,13 @@ def ours(options: argparse.Namespace) -> dict[str, float]:
             optimizer=OptimizerConfig(optimizer=options.optimizer, weight_decay=sides.WEIGHT_DECAY),
         )
         if options.what == "training":
-            # The loop saves at the end; that is not timed, and all else is left to the second mark.
+            # Nothing is logged or saved before the second mark; the checkpoint after it is not timed.
             timed = dataclasses.replace(config, log_steps=10**6, save_checkpoints_steps=10**6)
             return {"questions_per_second": sides.time_training(options, lambda: runner.run(timed))}
         return {"score": (runner.run(config) or {})["eval_accuracy"]}
 
 
-# --- The peer, in a process of its own -------------------------------------------------------------------------------
+# --- The peer, in its own process ------------------------------------------------------------------------------------
 
 
 def peer(options: argparse.Namespace) -> dict[str, float]:
@@ -93,7 +96,7 @@ def peer(options: argparse.Namespace) -> dict[str, float]:
     tokenizer = AutoTokenizer.from_pretrained(options.model)
 
     def read(split: str) -> tuple[list[list[dict]], list[int]]:
-        """For each question the rows of its choices, and the right one."""
+        """For each question the rows of its choices, and the number of the right one."""
         lines = Path(options.data, f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
         questions = [json.loads(line) for line in lines]
         limits = {"truncation": True, "max_length": options.max_seq_length}
@@ -105,7 +108,6 @@ def peer(options: argparse.Namespace) -> dict[str, float]:
 
     rows, labels = read("train")
     model = BertForMultipleChoice.from_pretrained(options.model)
-    steps = int(len(rows) / options.batch_size * options.epochs)
     pad_to = options.max_seq_length if options.full_padding else None
 
     def inputs_of(questions: list[list[dict]], pad_to: int | None) -> dict[str, Any]:
@@ -116,8 +118,7 @@ def peer(options: argparse.Namespace) -> dict[str, float]:
         wanted = torch.tensor([labels[row] for row in chosen])
         return model(**inputs_of([rows[row] for row in chosen], pad_to), labels=wanted).loss
 
-    taken = min(steps, options.warm_up + options.steps) if options.what == "training" else steps
-    speed = sides.torch_train(model, options, len(rows), steps, taken, loss_of)
+    speed = sides.torch_train(model, options, len(rows), loss_of)
     if options.what == "training":
         return {"questions_per_second": speed}
     rows, labels = read("dev")
@@ -142,22 +143,21 @@ def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = sides.options_parser(__doc__)
+    parser = sides.finetuning_parser(__doc__)
     parser.set_defaults(batch_size=16, warm_up=30, steps=30)  # questions
-    parser.add_argument("--text", help="a sentence or paragraph a line")
-    parser.add_argument("--questions", type=int, default=2000, help="to learn")
+    parser.add_argument("--text", help="text with a sentence or paragraph on each line")
+    parser.add_argument("--questions", type=int, default=2000, help="questions to learn")
     parser.add_argument("--dev", type=int, default=500, help="questions to score")
     parser.add_argument("--epochs", type=float, default=1.0)
     options = parser.parse_args()
     if options.worker:
-        values = argparse.Namespace(**{"full_padding": False, "seed": 1, **json.loads(options.worker)})
-        print(json.dumps(ours(values) if values.side == "ours" else peer(values)))
+        sides.run_worker(options.worker, ours=ours, peer=peer)
         return
     with tempfile.TemporaryDirectory() as directory:
         write_questions(options, directory)
         options = argparse.Namespace(**{**vars(options), "data": directory})
         if not options.scores_only:
-            sides.measure_speed(__file__, options, sides.TIMED_WAYS, "multiple choice, training ")
+            sides.measure_speed(__file__, options, sides.TIMED_WAYS, "multiple choice, training")
         if not options.speed_only:
             measure_scores(options, list(map(int, options.seeds.split(","))))
 

@@ -1,11 +1,11 @@
-"""How far a run in bfloat16 strays from the same run in float32: loss over 500 steps, on the records of the demo.
+"""How far a run in bfloat16 deviates from the same run in float32: loss over 500 steps, on the records of the demo.
 
     make demo
     python benchmarks/precision.py --input_file=demo_output/train.tfrecord \\
         --bert_config_file=demo_output/bert_config.json
 
-Both runs have the same seed, data and dropout masks. Prints the losses as means of 50 steps and their differences, and
-the examples a second of both.
+Both runs have the same seed, data and dropout masks. Prints the losses, as means of 50 steps, with their differences,
+and the ratio of the speeds.
 """
 
 import argparse
@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def train(arguments: argparse.Namespace, precision: str, folder: Path) -> dict[int, dict[str, float]]:
-    """What TensorBoard shows, by step."""
+    """The TensorBoard scalars by step."""
     command = [sys.executable, str(REPOSITORY / "run_pretraining.py"), "--do_train", f"--output_dir={folder}"]
     command += [f"--{name}={value}" for name, value in vars(arguments).items()]
     command += ["--learning_rate=2e-3", "--num_warmup_steps=50", "--log_steps=50", f"--precision={precision}"]

@@ -1,18 +1,26 @@
-"""Pre-training on real text: real tokens a second, packed and not, next to transformers' way of masked language models.
+"""Pre-training on real text: real tokens per second, packed and not, next to transformers' masked language model.
 
     python benchmarks/pretraining.py --text=en_novels.txt --vocab=bert_uncased.txt [--peer=PYTHON] [--results=NAME]
 
-`--text` is a sentence a line, documents apart by empty lines. A model of `--layers` and `--hidden` with random weights
-learns, in float32 with dropout and AdamW:
+`--text` has one sentence per line and an empty line between documents. A model of `--layers` layers, `--hidden` wide,
+with random weights is trained in float32 with dropout and AdamW:
 
-* ours, `run_pretraining.py`'s own function, on records that `create_pretraining_data.py` makes of the text (a tenth of
-  them short, `--short_seq_prob`): with `--pack_sequences`, and as they are;
-* transformers on the same text, as its `run_mlm.py` takes it: all pieces one after the other in rows of
-  `max_seq_length` (its default), or a line a row, padded to the longest of the batch (`--line_by_line`), masked by its
-  collator. It has no next-sentence task.
+* ours: the function behind `run_pretraining.py`, on records that `create_pretraining_data.py` makes from the text
+  (`--short_seq_prob` of them short, a tenth by default), with `--pack_sequences` and without;
+* transformers on the same text, prepared as its `run_mlm.py` does: all tokens joined and split into rows of
+  `max_seq_length` (its default), or each line a row, padded to the longest of its batch (`--line_by_line`); its
+  collator masks the batches.
 
-A real token is one that is not padding. All sides take rows of `--max_seq_length` and `--batch_size` of them, a few
-steps to warm up and then the timed ones, `--repetitions` times in turns; tokens a second of those steps, medians.
+A real token is one that is not padding. Each side takes batches of `--batch_size` rows of up to `--max_seq_length`
+tokens, a few steps to warm up (ours `--warm_up`, as XLA compiles) and then timed ones, `--repetitions` times in turns
+with the same number of threads; tokens per second of the timed steps, medians.
+
+The sides do not do the same work. Ours also learns the next-sentence task, computes the scores of the vocabulary and
+the last layer only where they are read, and reads records that are already masked. transformers' `BertForMaskedLM`
+computes both at every position, with the exact GELU where ours has the tanh approximation, and its collator masks
+during the timed steps; tokenizing is timed on neither side. `benchmarks/training_step.py compare` times steps with
+scores at the masked positions on all sides. PyTorch is run with glibc settings that keep its memory, without which it
+is several times slower.
 """
 
 import argparse
@@ -90,8 +98,7 @@ def peer(options: argparse.Namespace) -> dict[str, float]:
         tokens.append(int(batch["attention_mask"].sum()))
         return model(**batch).loss
 
-    steps = options.warm_up + options.steps
-    speed = sides.torch_train(model, options, len(rows), 10**6, steps, loss_of)
+    speed = sides.torch_train(model, options, len(rows), loss_of, steps=10**6)
     return {"real_tokens_per_second": speed / options.batch_size * sum(tokens[options.warm_up :]) / options.steps}
 
 
@@ -104,7 +111,7 @@ _WAYS: dict[str, dict[str, Any]] = {
 
 
 def prepare(options: argparse.Namespace, directory: Path) -> dict[str, str]:
-    """Records of the text, and the model's config."""
+    """Writes the records of the text and the config of the model, and returns their files by option."""
     from bert_tf2.configs.model import BertConfig
     from bert_tf2.pretraining_data import runner
     from bert_tf2.pretraining_data.config import PretrainingDataConfig
@@ -135,22 +142,21 @@ def prepare(options: argparse.Namespace, directory: Path) -> dict[str, str]:
 
 def main() -> None:
     parser = sides.options_parser(__doc__)
-    parser.set_defaults(warm_up=30, steps=30, learning_rate=1e-4)
-    parser.add_argument("--text")
-    parser.add_argument("--vocab")
+    parser.set_defaults(warm_up=30, steps=30, learning_rate=1e-4, epochs=1.0, what="training")
+    parser.add_argument("--text", help="one sentence per line, an empty line between documents")
+    parser.add_argument("--vocab", help="vocabulary of the text")
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--hidden", type=int, default=256)
-    parser.add_argument("--short_seq_prob", type=float, default=0.1)
+    parser.add_argument("--short_seq_prob", type=float, default=0.1, help="fraction of short records")
     options = parser.parse_args()
     if options.worker:
-        values = argparse.Namespace(**{"seed": 1, "epochs": 1.0, **json.loads(options.worker)})
-        print(json.dumps(ours(values) if values.side == "ours" else peer(values)))
+        sides.run_worker(options.worker, ours=ours, peer=peer)
         return
     with tempfile.TemporaryDirectory() as directory:
         begin = time.perf_counter()
         options = argparse.Namespace(**{**vars(options), **prepare(options, Path(directory))})
         print(f"records made in {time.perf_counter() - begin:.1f} s", flush=True)
-        sides.measure_speed(__file__, options, _WAYS, "pre-training ")
+        sides.measure_speed(__file__, options, _WAYS, "pre-training")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
-"""Text to records: the command against plain Python, which has the original's cost, and against Hugging Face.
+"""Text to records: the command against the plain Python definition, and against Hugging Face's usual preparation.
 
     python benchmarks/pretraining_data.py --text=en_novels.txt --vocab=bert_uncased.txt
 
-Prints seconds by stage and ratios, all from one run on one machine; the command is measured as a user calls it,
-start-up included, several times, median. On a busy machine the processor's time says more than the clock's. `--peer`
-adds the usual preparation of masked-LM data with `datasets` and `tokenizers` (two processes), as tokens per second.
+Prints seconds by stage and their ratios, all from one run on one machine. The definition (`tests/reference`) has the
+original's algorithm and writes the same bytes; it runs once. The command is run as a user runs it, start-up included,
+several times; the median counts. On a busy machine, processor time says more than the clock.
+
+`--peer` adds the usual preparation of masked-LM data with `datasets` and `tokenizers`, in two processes like ours, on
+ten copies of the text: tokenize, join, split into rows of 128. It makes no pairs and no masks. Both are rated by tokens
+of the text per second, each token counted once, although ours writes each `--dupe_factor` times, with other masks.
 """
 
 import argparse
@@ -28,7 +32,7 @@ sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
 
 
 class Seconds(NamedTuple):
-    """By the clock, and of the processor (all processes together)."""
+    """Seconds by the clock, and of processors, all processes together."""
 
     wall: float
     cpu: float
@@ -49,7 +53,7 @@ def timed(call):
 
 
 def plain(text: str, vocab: str, dupe_factor: int, output: str) -> dict[str, Seconds]:
-    """Seconds of each stage of the readable definition: strings, one instance and one record at a time."""
+    """The seconds of each stage of the plain definition: strings, one instance and one record at a time."""
     _, starting = timed(lambda: importlib.import_module("tensorflow"))  # which writes the records
     from reference import instances
 
@@ -75,7 +79,7 @@ def plain(text: str, vocab: str, dupe_factor: int, output: str) -> dict[str, Sec
 
 
 class Run(NamedTuple):
-    """The whole command: its time, the peak memory of its largest process in MB, its summary."""
+    """A run of the command: its time, the peak memory of its largest process in MB, its summary."""
 
     seconds: Seconds
     memory: float
@@ -92,7 +96,7 @@ def command(text: str, vocab: str, dupe_factor: int, output: str, *arguments: st
         f"--dupe_factor={dupe_factor}",
         *arguments,
     ]
-    # As for a user, Python may keep what it has compiled, which CI systems often forbid.
+    # Python may cache bytecode, as for a user; CI systems often forbid that.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     Path(output).unlink(missing_ok=True)
     start = time.perf_counter()
@@ -111,7 +115,7 @@ def show(name: str, ours: Seconds, theirs: Seconds, more: str = "") -> None:
 
 
 def peer(text: str, vocab: str, folder: str) -> float:
-    """Tokens per second of Hugging Face's usual preparation: tokenize, join, cut into blocks of 128, two processes."""
+    """Tokens per second of Hugging Face's preparation: tokenize, join, split into rows of 128; two processes."""
     os.environ["HF_HOME"] = folder
     import datasets
     from tokenizers import BertWordPieceTokenizer
@@ -138,11 +142,11 @@ def peer(text: str, vocab: str, folder: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--text", required=True)
-    parser.add_argument("--vocab", required=True)
+    parser.add_argument("--text", required=True, help="one sentence per line, an empty line between documents")
+    parser.add_argument("--vocab", required=True, help="vocabulary of the text")
     parser.add_argument("--dupe_factor", type=int, default=5)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--peer", action="store_true")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each command")
+    parser.add_argument("--peer", action="store_true", help="also run datasets and tokenizers, of this Python")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         compare(options, folder)
@@ -151,7 +155,7 @@ def main() -> None:
 def compare(options: argparse.Namespace, folder: str) -> None:
     output = f"{folder}/a.tfrecord"
     command(options.text, options.vocab, options.dupe_factor, output)  # compiles, and fills the disk cache
-    # In a process of its own: a command begins with the memory of this one, and would be measured so.
+    # In its own process: otherwise the memory of this one would count as that of the commands.
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         stages = pool.apply(plain, (options.text, options.vocab, options.dupe_factor, f"{folder}/plain.tfrecord"))
     whole = Seconds.sum(stages.values())
@@ -161,7 +165,7 @@ def compare(options: argparse.Namespace, folder: str) -> None:
     runs = [command(options.text, options.vocab, options.dupe_factor, output) for _ in range(options.runs)]
     show("command, 1 worker", Seconds.median(run.seconds for run in runs), whole, f", {runs[0].memory:.0f} MB")
     same = filecmp.cmp(output, f"{folder}/plain.tfrecord", shallow=False)
-    print(f"the same bytes as the plain path: {same}")
+    print(f"the same bytes as the plain definition: {same}")
     starting = stages.pop("starting")
     for stage, seconds in stages.items():
         median = statistics.median(run.summary[f"seconds_{stage}"] for run in runs)
@@ -174,16 +178,18 @@ def compare(options: argparse.Namespace, folder: str) -> None:
         runs = [command(tenfold, options.vocab, options.dupe_factor, output, *arguments) for _ in range(options.runs)]
         median = Seconds.median(run.seconds for run in runs)
         ten = Seconds.sum([starting, *10 * list(stages.values())])
-        show(f"ten times, {workers} worker(s)", median, ten, f", {runs[0].memory:.0f} MB")
-    tokens = runs[0].summary["tokens"] * options.dupe_factor / median.wall
+        show(f"ten copies, {workers} worker(s)", median, ten, f", {runs[0].memory:.0f} MB")
+    rate = runs[0].summary["tokens"] / median.wall
+    if options.peer:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            peers = pool.apply(peer, (tenfold, options.vocab, folder))
+        print(
+            f"tokens of the text per second, two processes: {rate:,.0f}; Hugging Face {peers:,.0f}: {rate / peers:.1f}x"
+        )
     for number in (1, 5, 20, 40):
         text = copies(options.text, number, folder)
         run = command(text, options.vocab, 1, output, f"--group_bytes={os.path.getsize(options.text)}")
         print(f"{os.path.getsize(text) / 1e6:.0f} MB of text in groups of one copy: {run.memory:.0f} MB of memory")
-    if options.peer:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            theirs = pool.apply(peer, (options.text, options.vocab, folder))
-        print(f"tokens/s, two processes: {tokens:,.0f}; Hugging Face's {theirs:,.0f}: {tokens / theirs:.1f}x")
 
 
 def copies(text: str, number: int, folder: str) -> str:

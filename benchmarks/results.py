@@ -1,10 +1,10 @@
-"""Figures of runs as files of `benchmarks/results/`, and the tables of `benchmarks/README.md` made from them.
+"""Figures of runs as files in `benchmarks/results/`, and the tables of `benchmarks/README.md` generated from them.
 
     python benchmarks/results.py
 
-writes each table between `<!-- results/NAME.json -->` and `<!-- end -->` of `benchmarks/README.md` again. A benchmark
-that is given `--results=NAME` adds its figures to `benchmarks/results/NAME.json`; `tests/test_benchmark_results.py`
-checks that the page shows what the files say.
+regenerates each table between `<!-- results/NAME.json -->` and `<!-- end -->` in `benchmarks/README.md`; it is empty
+while there is no such file. A benchmark run with `--results=NAME` adds its figures to `benchmarks/results/NAME.json`;
+`tests/test_benchmark_results.py` checks that the page matches the files.
 """
 
 import datetime
@@ -22,6 +22,8 @@ from typing import Any
 
 DIRECTORY = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent / "README.md"
+MEMORY = "MB at most"  # unit of the peak memory of a process; shown next to the speed of the same work
+FLOP_RATE = "GFLOP/second"  # unit of rates that are shown as fractions of the last side, bare matmuls
 _MOST_SHOWN = 4
 _TABLE = re.compile(r"(<!-- results/([\w.-]+)\.json -->\n).*?(<!-- end -->)", re.DOTALL)
 _PACKAGES = ("tensorflow", "keras", "torch", "transformers", "keras-hub")
@@ -34,7 +36,7 @@ def _first_match(pattern: str, text: str, default: str) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """The processor, its cores and instruction sets that matter here."""
+    """The processor, its number of cores, and those of its instruction sets that matter here."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -47,8 +49,18 @@ def machine() -> dict[str, Any]:
     }
 
 
-def versions(python: str) -> dict[str, str]:
-    """Versions of the packages that a Python has, of those that are compared."""
+def versions(peer: str) -> dict[str, str]:
+    """The versions of the compared packages, and the peer's where they differ from ours.
+
+    Args:
+      peer: the other side's Python.
+    """
+    ours, others = _installed(sys.executable), _installed(peer)
+    different = {f"{name} of the peer": others[name] for name in ours if others.get(name, ours[name]) != ours[name]}
+    return {**others, **ours, **different}
+
+
+def _installed(python: str) -> dict[str, str]:
     program = (
         "import importlib.metadata as m, json\n"
         f"names = {_PACKAGES!r}\n"
@@ -65,7 +77,7 @@ def _commit() -> str:
 
 
 def _command() -> str:
-    """The command of this process; paths are reduced to their names, since they are another machine's."""
+    """The command of this process, with paths reduced to their last part, as they belong to one machine."""
     words = [word for word in sys.argv[1:] if not word.startswith("--results")]
     shortened = [re.sub(r"(=|^)[^=]*/([^/=]+)/?$", r"\1\2", word) for word in words]
     shortened = ["--peer=PYTHON" if word.startswith("--peer=") else word for word in shortened]
@@ -73,14 +85,14 @@ def _command() -> str:
 
 
 def add(name: str, peer: str, title: str, unit: str, values: Mapping[str, Sequence[float]]) -> None:
-    """Adds figures to a file, in the place of earlier ones of the same title and unit.
+    """Adds figures to a file, replacing earlier ones with the same title and unit.
 
     Args:
       name: of the file, without `.json`.
       peer: the other side's Python.
-      title: what was done, such as `SST-2, training`.
+      title: what was measured, such as `SST-2, training`.
       unit: of the values, such as `examples/second`.
-      values: of each run, by side; ratios are those of the first side to the others.
+      values: of each run, by side; the first side is the one that ratios compare with the others.
     """
     path = DIRECTORY / f"{name}.json"
     content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
@@ -92,7 +104,7 @@ def add(name: str, peer: str, title: str, unit: str, values: Mapping[str, Sequen
         "commit": _commit(),
         "date": datetime.date.today().isoformat(),
         **machine(),
-        "versions": {**versions(peer), **versions(sys.executable)},
+        "versions": versions(peer),
     }
     kept = [one for one in content if (one["title"], one["unit"]) != (title, unit)]
     DIRECTORY.mkdir(exist_ok=True)
@@ -100,32 +112,59 @@ def add(name: str, peer: str, title: str, unit: str, values: Mapping[str, Sequen
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def _range(runs: Sequence[float]) -> str:
-    return f"{len(runs)} from {_number(min(runs))} to {_number(max(runs))}"
+def _summary(runs: Sequence[float]) -> str:
+    """The median, in parentheses each of a few runs or the range of many."""
+    median = _number(statistics.median(runs))
+    if len(runs) == 1:
+        return median
+    each = ", ".join(map(_number, runs))
+    few = len(runs) <= _MOST_SHOWN
+    return f"{median} ({each if few else f'{len(runs)} runs, {_number(min(runs))} to {_number(max(runs))}'})"
+
+
+def _ratios(entry: Mapping[str, Any]) -> dict[str, str]:
+    """By side, the speed of the first one divided by it; of rates of arithmetic, their fraction of the last side."""
+    medians = {side: statistics.median(runs) for side, runs in entry["values"].items()}
+    first, last = next(iter(medians)), next(reversed(medians))
+    if entry["unit"] == FLOP_RATE:
+        return {side: f"{median / medians[last]:.2f}" for side, median in medians.items() if side != last}
+    if not entry["unit"].endswith("/second"):
+        return {}
+    return {side: f"{medians[first] / median:.2f}x" for side, median in medians.items() if side != first}
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def table(entries: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown table of medians, in parentheses each of a few runs or the range of many, and ratios of speeds.
-
-    Ratios are those of the first side to the others.
-    """
-    lines = ["| | | median (each run) | this project is |", "|---|---|---|---|"]
+    """A Markdown table of medians with their runs, ratios of speeds and, where it was measured, peak memory."""
+    if not entries:
+        return ""
+    memory = {entry["title"]: entry["values"] for entry in entries if entry["unit"] == MEMORY}
+    is_limit = all(entry["unit"] == FLOP_RATE for entry in entries)
+    header = ["measured", "side", "median (each run)", "fraction of matmuls" if is_limit else "ratio"]
+    header += ["peak memory, MB"] if memory else []
+    lines = [_row(header), "|---" * len(header) + "|"]
     for entry in entries:
-        medians = {side: statistics.median(runs) for side, runs in entry["values"].items()}
-        first = next(iter(medians.values()))
-        for number, (side, runs) in enumerate(entry["values"].items()):
-            title = f"{entry['title']}, {entry['unit']}" if not number else ""
-            each = ", ".join(map(_number, runs)) if len(runs) <= _MOST_SHOWN else _range(runs)
-            ratio = f"{first / medians[side]:.2f}x" if number and entry["unit"].endswith("/second") else ""
-            lines.append(f"| {title} | {side} | {_number(medians[side])} ({each}) | {ratio} |")
+        if entry["unit"] == MEMORY:
+            continue
+        ratios, measured = _ratios(entry), f"{entry['title']}, {entry['unit'].replace('_', ' ')}"
+        for side, runs in entry["values"].items():
+            cells = [measured, side, _summary(runs), ratios.get(side, "")]
+            if memory:
+                peak = memory.get(entry["title"], {}).get(side)
+                cells.append(_summary(peak) if peak else "")
+            lines.append(_row(cells))
+            measured = ""
     return "\n".join([*lines, "", *(f"- {origin}" for origin in _origins(entries))]) + "\n"
 
 
 def _origins(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Where figures come from, once for all that share it."""
+    """Where the figures come from, once for all entries that share it."""
     origins = []
     for entry in entries:
         packages = ", ".join(f"{name} {version}" for name, version in entry["versions"].items())
@@ -137,10 +176,11 @@ def _origins(entries: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def render(page: str) -> str:
-    """The page with its tables made from the files."""
+    """The page with its tables generated from the files."""
 
     def filled(match: re.Match[str]) -> str:
-        entries = json.loads((DIRECTORY / f"{match[2]}.json").read_text(encoding="utf-8"))
+        path = DIRECTORY / f"{match[2]}.json"
+        entries = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
         return f"{match[1]}{table(entries)}{match[3]}"
 
     return _TABLE.sub(filled, page)

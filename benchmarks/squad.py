@@ -1,32 +1,36 @@
-"""Fine-tuning a real model to answer SQuAD's questions, next to PyTorch and transformers.
+"""Fine-tuning a real model to answer SQuAD questions, next to PyTorch and transformers.
 
     python benchmarks/squad.py --squad=dev-v1.1.json --model=all-MiniLM-L6-v2 [--peer=PYTHON] [--seeds=1]
 
-There is no training file at hand, so SQuAD 1.1's dev file is divided: its first `--articles` articles are learned, its
+SQuAD 1.1's dev file is split, so that no training file is needed: its first `--articles` articles are learned, its
 last `--test_articles` are answered; each question is learned with its first answer. Both sides start from `--model`, a
-Hugging Face directory of a BERT, and learn windows of `--max_seq_length` with the same batch, highest rate, steps and
-linear schedule with a warm-up of a tenth, in `--precision`, with dropout:
+Hugging Face directory of a BERT, and learn windows of `--max_seq_length` with the same batch size, peak learning rate,
+steps and linear schedule with a warm-up of a tenth, in `--precision`, with dropout:
 
-* ours: `run_squad.py`'s own function, which leaves padding out (`--pad_to_max_length=false`), or pads to
-  `max_seq_length`, as by default;
+* ours: the function behind `run_squad.py`, which skips padding (`--pad_to_max_length=false`), or pads to
+  `max_seq_length`, as it does in training by default;
 * transformers, padded to `max_seq_length`, as its `run_qa.py` does by default;
 * transformers, padded to the longest window of the batch (its dynamic padding).
 
-The optimizer is AdamW in both, weight decay 0.01 (`--optimizer=bert` takes BERT's own here). The loop there is a plain
-one around `BertForQuestionAnswering`; answers are chosen as `run_qa.py` does, the best of 20 starts and 20 ends of each
-window. PyTorch gets the settings that let glibc keep its memory, without which it is several times slower.
+The optimizer is AdamW on both sides, with a weight decay of 0.01 (`--optimizer=bert` uses BERT's own on our side).
+transformers' loop is a plain one around `BertForQuestionAnswering`; answers are chosen as in `run_qa.py`, the best of
+20 starts and 20 ends of each window. PyTorch is run with glibc settings that keep its memory, without which it is
+several times slower.
 
-First speed, `--repetitions` times in turns on the same number of threads, medians and ratios:
+Speed is measured first, `--repetitions` times in turns with the same number of threads; medians and ratios:
 
-* training: each side takes `--warm_up` steps and then `--steps` timed ones; windows a second;
-* prediction with the untrained head, windows of like length together on both sides (or padded to `max_seq_length`
-  there): questions a second from the text to the answers. Each side answers a few questions and all of them; the figure
-  is that of the difference, so that start and loading do not count.
+* training: each side takes a few steps to warm up (ours `--warm_up`, as XLA compiles) and then timed ones; windows per
+  second. Tokenizing is timed on neither side;
+* prediction with the untrained head: questions per second from text to answers. The windows are sorted by length on
+  both sides (or padded to `max_seq_length` on the other). transformers computes batches of `--predict_batch_size`
+  windows on all cores, and is timed with 2, 4 and 16, too; ours computes on a CPU a batch of up to 384 tokens on each
+  core, whatever the batch size. Each side answers a few questions and all of them; the difference gives the figure, so
+  that starting and loading cancel.
 
-Then, unless `--speed_only`, scores: for each seed a whole training of ours, padded to the longest window of a batch,
-and of transformers, each batch in parts of like length; exact match and F1 of the same scoring, means and deviations.
+Then, unless `--speed_only`, scores: for each seed a complete training of ours without padding, and one of transformers
+with each batch in microbatches of similar length; exact match and F1 by the same scoring, means and deviations.
 
-`--peer` is a Python with torch and transformers; the same one where it is not given.
+`--peer` is a Python with torch and transformers; if omitted, the one that runs this.
 """
 
 import argparse
@@ -41,11 +45,11 @@ import sides
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-_FEW_QUESTIONS = 64  # of a prediction, to warm up and to take off
+_FEW_QUESTIONS = 64  # the smaller of the two predictions that are timed
 _N_BEST, _LONGEST_ANSWER = 20, 30
 
 
-# --- Ours, in a process of its own -----------------------------------------------------------------------------------
+# --- Ours, in its own process ----------------------------------------------------------------------------------------
 
 
 def ours(options: argparse.Namespace) -> dict:
@@ -98,11 +102,11 @@ def _time_prediction(options: argparse.Namespace, config: Any) -> dict:
     return {"questions_per_second": sides.rate_of_difference(_FEW_QUESTIONS, count, predict)}
 
 
-# --- The peer, in a process of its own -------------------------------------------------------------------------------
+# --- The peer, in its own process ------------------------------------------------------------------------------------
 
 
 class Peer:
-    """transformers' model and tokenizer, and what is asked of them."""
+    """transformers' model and tokenizer, and what is measured with them."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         import torch
@@ -117,9 +121,9 @@ class Peer:
         self.autocast = functools.partial(torch.autocast, "cpu", torch.bfloat16, enabled=precision)
 
     def windows(self, path: str) -> tuple[list[dict], list[dict]]:
-        """Questions, and their windows with what tells where they are in the text."""
+        """The questions, and their windows with the place of each token in the text."""
         options, questions = self.options, read_questions(path)
-        # Its stride is what two windows share, ours what lies between their beginnings.
+        # Its stride is the overlap of two windows, ours the distance between their starts.
         overlap = options.max_seq_length - 16 - options.doc_stride
         encoded = self.tokenizer(
             [one["question"].lstrip() for one in questions],
@@ -159,13 +163,13 @@ class Peer:
                 return self.model(**inputs, start_positions=starts, end_positions=ends).loss
 
         if options.what == "training":
-            return sides.torch_train(self.model, options, len(rows), steps, options.warm_up + options.steps, loss_of)
-        # Parts of like length, one after the other, are the same step in less time.
+            return sides.torch_train(self.model, options, len(rows), loss_of, steps)
+        # Microbatches of similar length are the same step in less time.
         lengths = np.array([len(row["inputs"]["input_ids"]) for row in rows])
-        return sides.torch_train(self.model, options, len(rows), steps, steps, loss_of, lengths)
+        return sides.torch_train(self.model, options, len(rows), loss_of, steps, lengths)
 
     def logits(self, rows: list[dict]) -> list[tuple]:
-        """Of starts and ends, in the order of the rows; computed for rows of like length together."""
+        """The logits of starts and ends, in the order of the rows; computed for rows of similar length together."""
         import torch
 
         size = self.options.predict_batch_size
@@ -181,13 +185,13 @@ class Peer:
         return pairs
 
     def predict(self, path: str) -> dict[str, str]:
-        """Answers by question."""
+        """The answers by the ids of their questions."""
         self.model.eval()
         questions, rows = self.windows(path)
         return answers(questions, rows, self.logits(rows))
 
     def time_prediction(self) -> dict[str, float]:
-        """How many questions are answered in a second."""
+        """Answered questions per second."""
         count = len(read_questions(self.options.test))
 
         def predict(questions: int) -> None:
@@ -207,7 +211,7 @@ def read_questions(path: str) -> list[dict]:
 
 
 def positions(question: dict, row: dict) -> tuple[int, int]:
-    """First and last token of the answer; 0 and 0 where the window does not have it whole."""
+    """First and last token of the answer; 0 and 0 if the window does not contain all of it."""
     start = question["answer"]["answer_start"]
     end = start + len(question["answer"]["text"])
     known = [index for index, place in enumerate(row["places"]) if place]
@@ -218,7 +222,7 @@ def positions(question: dict, row: dict) -> tuple[int, int]:
 
 
 def answers(questions: list[dict], rows: list[dict], logits: list[tuple]) -> dict[str, str]:
-    """The best span of each question as text."""
+    """The text of each question's best span."""
     import numpy as np
 
     best: dict[int, tuple[float, int, int]] = {}
@@ -255,7 +259,7 @@ def peer(options: argparse.Namespace) -> dict:
 
 
 def divide(path: str, directory: Path, articles: int, test_articles: int) -> dict[str, str]:
-    """Writes files of the articles to learn, of those to answer, and of the first questions of the latter."""
+    """Writes the articles to learn, those to answer, and the first questions of the latter to files."""
     data = json.loads(Path(path).read_text(encoding="utf-8"))["data"]
     parts = {"train": data[:articles], "test": data[-test_articles:], "few": []}
     few = _FEW_QUESTIONS
@@ -270,32 +274,35 @@ def divide(path: str, directory: Path, articles: int, test_articles: int) -> dic
     return {name: str(file) for name, file in files.items()}
 
 
-# The first is what ratios are of. `--pad_to_max_length` would have ours predict as the original does, padding included.
-_WAYS = {
+_FEW_STEPS = {"warm_up": 2, "steps": 8}  # of the peer, which compiles nothing
+# Ratios compare the first with the others. With `--pad_to_max_length` ours would predict as the original, with padding.
+_WAYS: dict[str, dict[str, dict[str, Any]]] = {
     "training": {
-        "ours, --pad_to_max_length=false": ("ours", False),
-        "ours, max_seq_length": ("ours", True),
-        "transformers, max_seq_length": ("peer", True),
-        "transformers, longest of the batch": ("peer", False),
+        "ours, --pad_to_max_length=false": {"side": "ours", "full_padding": False},
+        "ours, max_seq_length": {"side": "ours", "full_padding": True},
+        "transformers, max_seq_length": {"side": "peer", "full_padding": True, **_FEW_STEPS},
+        "transformers, longest of the batch": {"side": "peer", "full_padding": False, **_FEW_STEPS},
     },
     "prediction": {
-        "ours": ("ours", False),
-        "transformers, max_seq_length": ("peer", True),
-        "transformers, sorted by length": ("peer", False),
+        "ours": {"side": "ours", "full_padding": False},
+        "transformers, max_seq_length": {"side": "peer", "full_padding": True},
+        "transformers, sorted by length": {"side": "peer", "full_padding": False},
+        **{
+            f"transformers, sorted by length, batches of {size}": {
+                "side": "peer",
+                "full_padding": False,
+                "predict_batch_size": size,
+            }
+            for size in (2, 4, 16)
+        },
     },
 }
 
 
-_FEW_STEPS = {"warm_up": 2, "steps": 8}  # nothing is compiled there
-
-
 def measure_speed(options: argparse.Namespace) -> None:
     for what in options.speed_of.split(","):
-        ways: dict[str, dict[str, Any]] = {
-            name: {"side": side, "what": what, "full_padding": full_padding, **(_FEW_STEPS if side == "peer" else {})}
-            for name, (side, full_padding) in _WAYS[what].items()
-        }
-        sides.measure_speed(__file__, options, ways, f"SQuAD, {what} ")
+        ways = {name: {**way, "what": what} for name, way in _WAYS[what].items()}
+        sides.measure_speed(__file__, options, ways, f"SQuAD, {what}")
 
 
 def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:
@@ -314,20 +321,19 @@ def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:
 
 
 def main() -> None:
-    parser = sides.options_parser(__doc__)
+    parser = sides.finetuning_parser(__doc__)
     parser.set_defaults(max_seq_length=384, seeds="1", warm_up=20, steps=16)
     parser.add_argument("--squad", help="SQuAD 1.1's dev file")
-    parser.add_argument("--articles", type=int, default=40, help="to learn")
-    parser.add_argument("--test_articles", type=int, default=8, help="to answer")
+    parser.add_argument("--articles", type=int, default=40, help="articles to learn")
+    parser.add_argument("--test_articles", type=int, default=8, help="articles to answer")
     parser.add_argument("--epochs", type=float, default=2.0)
-    parser.add_argument("--predict_batch_size", type=int, default=8)
+    parser.add_argument("--predict_batch_size", type=int, default=8, help="of transformers")
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--doc_stride", type=int, default=128)
-    parser.add_argument("--speed_of", default="training,prediction")
+    parser.add_argument("--speed_of", default="training,prediction", help="what to time")
     options = parser.parse_args()
     if options.worker:
-        values = argparse.Namespace(**{"full_padding": True, "seed": 1, **json.loads(options.worker)})
-        print(json.dumps(ours(values) if values.side == "ours" else peer(values)))
+        sides.run_worker(options.worker, ours=ours, peer=peer)
         return
     with tempfile.TemporaryDirectory() as directory:
         files = divide(options.squad, Path(directory), options.articles, options.test_articles)

@@ -1,12 +1,12 @@
-"""Question answering without the model: windows, records and answers, fast against the readable definitions.
+"""Question answering without the model: windows, records and answers, compiled code against the plain definitions.
 
     python benchmarks/squad_features.py --squad=dev-v1.1.json --vocab=bert_uncased.txt [--version_2] [--questions=2000]
 
-Both ways do the same work in one process, in turns, on one core. The definitions (`tests/reference`) follow the
-original's algorithm with this project's `FullTokenizer` and Python's `json`. The logits are made up: noise, and in each
-window a hill around some place, so that there are about as many spans to choose from as a trained model leaves.
+Both do the same work in one process, in turns, on one core. The definitions (`tests/reference`) follow the original's
+algorithm with this project's `FullTokenizer` and Python's `json`. The logits are synthetic: noise, and in each window a
+hill around some position, so that there are about as many spans to choose from as with a trained model.
 
-Printed are seconds (medians), and the ratio of the medians; what both made is compared in every repetition.
+Printed are the median seconds and their ratios; the outputs of both are compared in every repetition.
 """
 
 import argparse
@@ -44,7 +44,7 @@ _SEED = 12345
 
 def timed(seconds: dict[str, list[float]], name: str, call):
     gc.collect()
-    gc.freeze()  # what the other way has made is not to be looked through again and again meanwhile
+    gc.freeze()  # keeps the garbage collector from scanning the other side's objects
     begin = time.perf_counter()
     result = call()
     seconds.setdefault(name, []).append(time.perf_counter() - begin)
@@ -52,7 +52,7 @@ def timed(seconds: dict[str, list[float]], name: str, call):
     return result
 
 
-def made_up_logits(windows: fast_features.Windows) -> tuple[np.ndarray, np.ndarray]:
+def synthetic_logits(windows: fast_features.Windows) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(_SEED)
     shape = (len(windows), windows.parameters.max_seq_length)
     places = np.arange(shape[1])
@@ -70,7 +70,7 @@ def write_plainly(made: list[squad_windows.WindowFeatures], parameters: FeatureP
 
 
 def predict_plainly(questions, made, logits, parameters, lower) -> list[answers.Prediction]:
-    # Features are grouped once here, as the original does.
+    # The windows are grouped by question, as in the original.
     windows = {index: list(group) for index, group in groupby(made, key=lambda window: window.example_index)}
     start_logits, end_logits = logits
     predictions, done = [], 0
@@ -102,15 +102,15 @@ def dump_plainly(predictions: list[answers.Prediction], folder: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--squad", required=True)
-    parser.add_argument("--vocab", required=True)
+    parser.add_argument("--squad", required=True, help="questions in SQuAD's format")
+    parser.add_argument("--vocab", required=True, help="vocabulary of the text")
     parser.add_argument("--cased", action="store_true")
     parser.add_argument("--language", default="en")
     parser.add_argument("--version_2", action="store_true")
     parser.add_argument("--max_seq_length", type=int, default=384)
     parser.add_argument("--doc_stride", type=int, default=128)
     parser.add_argument("--max_query_length", type=int, default=64)
-    parser.add_argument("--questions", type=int, help="only so many")
+    parser.add_argument("--questions", type=int, help="number of questions; all if omitted")
     parser.add_argument("--repetitions", type=int, default=3)
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
@@ -120,7 +120,7 @@ def main() -> None:
     choice = answers.AnswerParameters(version_2_with_negative=options.version_2)
     full, fast = (kind(options.vocab, not options.cased) for kind in (FullTokenizer, FastTokenizer))
     start: dict[str, list[float]] = {}
-    timed(start, "start", lambda: fast.encode_batch([" " * 10_000_000]))  # enough to make it load the kernel
+    timed(start, "start", lambda: fast.encode_batch([" " * 10_000_000]))  # enough to load the compiled code
     records.squad(8, training=False).encode(
         dict.fromkeys(("input_ids", "input_mask", "segment_ids"), [0] * 8) | {"unique_ids": [0]}
     )
@@ -144,7 +144,7 @@ def main() -> None:
             timed(seconds, "records, fast", lambda made=windows: fast_features.write_records(made, paths[1]))
             assert Path(paths[0]).read_bytes() == Path(paths[1]).read_bytes()
 
-            logits = made_up_logits(windows)
+            logits = synthetic_logits(windows)
             chosen = timed(
                 seconds,
                 "answers, plain",
@@ -163,9 +163,9 @@ def main() -> None:
             for path in timed(seconds, "files, fast", lambda made=same: prediction_files.write(folder, made)):
                 assert path.read_bytes() == before[path.name]
             del plain, chosen
-    print(f"{len(questions):,} questions, {len(windows):,} windows; all outputs equal in every repetition")
+    print(f"{len(questions):,} questions, {len(windows):,} windows; identical outputs in every repetition")
     reading = statistics.median(seconds.pop("reading"))
-    print(f"reading {reading:.2f} s; kernel and its tables {start['start'][0]:.2f} s, once")
+    print(f"reading {reading:.2f} s; compiled code and its tables {start['start'][0]:.2f} s, once")
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     for stages in (("windows",), ("records",), ("windows", "records"), ("answers",), ("files",), ("answers", "files")):
         slow, quick = (sum(medians[f"{stage}, {way}"] for stage in stages) for way in ("plain", "fast"))

@@ -2,30 +2,30 @@
 
     python benchmarks/tagging.py --data=ner --model=all-MiniLM-L6-v2 [--peer=PYTHON] [--seeds=1,2,3]
 
-`--data` is a folder with `wnut17.train.conll`, `wnut17.dev.conll` and `wnut17.test.conll`; `--model` a Hugging Face
-folder of a BERT. Both sides start from it and learn the same sentences with the same batch, highest rate, epochs and
-linear schedule with a warm-up of a tenth, in float32 with dropout, labels on the first piece of a word:
+`--data` is a directory with `wnut17.train.conll`, `wnut17.dev.conll` and `wnut17.test.conll`, `--model` a Hugging Face
+directory of a BERT. Both sides start from that model and learn the same sentences with the same batch size, peak
+learning rate, epochs and linear schedule with a warm-up of a tenth, in float32 with dropout, with the label of a word
+on its first piece:
 
-* ours: `run_ner.py`'s own function, batches padded to their longest row;
+* ours: the function behind `run_ner.py`, which skips padding;
 * transformers, padded to `max_seq_length`;
 * transformers, padded to the longest row of the batch (its dynamic padding).
 
-The optimizer is AdamW in both, weight decay 0.01 (`--optimizer=bert` takes BERT's own here, which leaves out the bias
-correction and so takes longer steps at first). The loop there is a plain one around `BertForTokenClassification`; its
-tokenizing is not timed. PyTorch gets the settings that let glibc keep its memory, without which it is several times
-slower.
+The optimizer is AdamW on both sides, with a weight decay of 0.01 (`--optimizer=bert` uses BERT's own on our side, which
+omits the bias correction and so takes larger steps at first). transformers' loop is a plain one around
+`BertForTokenClassification`. Tokenizing is timed on neither side. PyTorch is run with glibc settings that keep its
+memory, without which it is several times slower.
 
-First speed: `--repetitions` times in turns, each side takes `--warm_up` steps and then `--steps` timed ones on the same
-number of threads; sentences a second (medians) and their ratios. Then, unless `--speed_only`, scores: for each seed a
-whole fine-tuning of ours and one of transformers' dynamic padding; span F1 of each on `--split`, by the same function
-(seqeval's definition), means and deviations. Sentences longer than `max_seq_length` are cut there and divided here;
-words that are cut off count as O.
+Speed is measured first: `--repetitions` times in turns, with the same number of threads, each side takes a few steps to
+warm up (ours `--warm_up`, as XLA compiles) and then timed ones; sentences per second, medians and ratios. Then, unless
+`--speed_only`, scores: for each seed one complete fine-tuning of ours and one of transformers with dynamic padding;
+span F1 on `--split`, by the same function (seqeval's definition), means and deviations. Sentences longer than
+`max_seq_length` are truncated by transformers and split by ours; truncated words count as O.
 
-`--peer` is a Python with torch and transformers; the same one where it is not given.
+`--peer` is a Python with torch and transformers; if omitted, the one that runs this.
 """
 
 import argparse
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -40,7 +40,7 @@ def path_of(options: argparse.Namespace, split: str) -> str:
     return os.path.join(options.data, f"wnut17.{split}.conll")
 
 
-# --- Ours, in a process of its own -----------------------------------------------------------------------------------
+# --- Ours, in its own process ----------------------------------------------------------------------------------------
 
 
 def ours(options: argparse.Namespace) -> dict[str, Any]:
@@ -67,14 +67,14 @@ def ours(options: argparse.Namespace) -> dict[str, Any]:
             optimizer=OptimizerConfig(optimizer=options.optimizer, weight_decay=sides.WEIGHT_DECAY),
         )
         if options.what == "training":
-            # The loop saves at the end; that is not timed, and all else is left to the second mark.
+            # Nothing is logged or saved before the second mark; the checkpoint after it is not timed.
             timed = dataclasses.replace(config, log_steps=10**6, save_checkpoints_steps=10**6)
             return {"sentences_per_second": sides.time_training(options, lambda: runner.run(timed))}
         runner.run(config)
         return {"tags": conll.read(os.path.join(folder, "predictions.txt"), 0, -1).tags}
 
 
-# --- The peer, in a process of its own -------------------------------------------------------------------------------
+# --- The peer, in its own process ------------------------------------------------------------------------------------
 
 
 def peer(options: argparse.Namespace) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def peer(options: argparse.Namespace) -> dict[str, Any]:
     ids = {label: index for index, label in enumerate(labels)}
 
     def encode(sentences: list[list[list[str]]]) -> tuple[list[dict], list[list[int]], list[list[int]]]:
-        """Rows, the label of each token (-100 where there is none), the token of each word (-1 where it is cut off)."""
+        """Rows, the label of each token (-100 for none), and the first token of each word (-1 if it is truncated)."""
         words = [[word for word, _ in sentence] for sentence in sentences]
         limits = {"truncation": True, "max_length": options.max_seq_length, "is_split_into_words": True}
         encoded = tokenizer(words, **limits)
@@ -110,14 +110,13 @@ def peer(options: argparse.Namespace) -> dict[str, Any]:
             first = {word: token for token, word in reversed(list(enumerate(word_ids))) if word is not None}
             tags = [-100] * len(word_ids)
             for word, token in first.items():
-                tags[token] = ids.get(sentence[word][1], 0)  # used in training alone, whose tags are all known
+                tags[token] = ids.get(sentence[word][1], 0)  # only training uses them, and its tags are all known
             of_tokens.append(tags)
             of_words.append([first.get(word, -1) for word in range(len(sentence))])
         return rows, of_tokens, of_words
 
     rows, tags, _ = encode(sentences)
     model = BertForTokenClassification.from_pretrained(options.model, num_labels=len(labels))
-    steps = int(len(rows) / options.batch_size * options.epochs)
     pad_to = options.max_seq_length if options.full_padding else None
 
     def loss_of(chosen: Any) -> Any:
@@ -126,8 +125,7 @@ def peer(options: argparse.Namespace) -> dict[str, Any]:
         wanted = torch.tensor([tags[row] + [-100] * (width - len(tags[row])) for row in chosen])
         return model(**inputs, labels=wanted).loss
 
-    taken = min(steps, options.warm_up + options.steps) if options.what == "training" else steps
-    speed = sides.torch_train(model, options, len(rows), steps, taken, loss_of)
+    speed = sides.torch_train(model, options, len(rows), loss_of)
     if options.what == "training":
         return {"sentences_per_second": speed}
     rows, _, of_words = encode(read(options.split))
@@ -159,7 +157,7 @@ def measure_scores(options: argparse.Namespace, seeds: list[int]) -> None:
 
 
 def copy_sentences(options: argparse.Namespace, target: str) -> None:
-    """The first `--sentences` of the training data, all of the rest."""
+    """Copies the first `--sentences` of the training data, and all of dev and test data."""
     for split in ("train", "dev", "test"):
         lines = Path(path_of(options, split)).read_text(encoding="utf-8").split("\n")
         ends = [index for index, line in enumerate(lines) if not line.strip()]
@@ -168,22 +166,21 @@ def copy_sentences(options: argparse.Namespace, target: str) -> None:
 
 
 def main() -> None:
-    parser = sides.options_parser(__doc__)
+    parser = sides.finetuning_parser(__doc__)
     parser.set_defaults(learning_rate=1e-4)
     parser.add_argument("--data", help="directory with wnut17.train.conll, wnut17.dev.conll, wnut17.test.conll")
-    parser.add_argument("--sentences", type=int, help="of the training data; all if omitted")
-    parser.add_argument("--split", default="test", choices=["dev", "test"], help="what is scored")
+    parser.add_argument("--sentences", type=int, help="training sentences; all if omitted")
+    parser.add_argument("--split", default="test", choices=["dev", "test"], help="the split to score")
     parser.add_argument("--epochs", type=float, default=3.0)
     options = parser.parse_args()
     if options.worker:
-        values = argparse.Namespace(**{"full_padding": False, "seed": 1, **json.loads(options.worker)})
-        print(json.dumps(ours(values) if values.side == "ours" else peer(values)))
+        sides.run_worker(options.worker, ours=ours, peer=peer)
         return
     with tempfile.TemporaryDirectory() as folder:
         copy_sentences(options, folder)
         options = argparse.Namespace(**{**vars(options), "data": folder})
         if not options.scores_only:
-            sides.measure_speed(__file__, options, sides.TIMED_WAYS, "WNUT-17, training ")
+            sides.measure_speed(__file__, options, sides.TIMED_WAYS, "WNUT-17, training")
         if not options.speed_only:
             measure_scores(options, list(map(int, options.seeds.split(","))))
 

@@ -1,9 +1,9 @@
-"""Times `FastTokenizer` against `FullTokenizer`, its definition, on one core, and compares all ids.
+"""`FastTokenizer` against `FullTokenizer`, its definition, on one core: time, and whether all ids are the same.
 
-    python benchmarks/tokenization.py text.txt vocab.txt [--cased] [--repetitions 5]
+    python benchmarks/tokenization.py text.txt vocab.txt [--cased] [--repetitions=5]
 
-Each way gets the lines of the text one after the other, in rounds, so that a busy moment of the machine hits all of
-them. Printed are the medians of the seconds and their ratio to `FullTokenizer`.
+Each way tokenizes the lines of the text in turn, in several rounds, so that a busy moment of the machine affects all of
+them. Printed are the median seconds and their ratio to those of `FullTokenizer`.
 """
 
 import argparse
@@ -29,8 +29,8 @@ def timed(seconds: list[float]) -> Iterator[None]:
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("text")
-    parser.add_argument("vocab")
+    parser.add_argument("text", help="file with the lines to tokenize")
+    parser.add_argument("vocab", help="vocabulary of the text")
     parser.add_argument("--cased", action="store_true", help="keep case and accents")
     parser.add_argument("--repetitions", type=int, default=5)
     options = parser.parse_args()
@@ -42,14 +42,14 @@ def main() -> None:
     with timed(start):
         fast = FastTokenizer(*files)
     with timed(start):
-        fast.encode_batch([" " * 10_000_000])  # Enough to make it load the kernel.
-    print(f"vocabulary {start[0]:.3f} s, kernel and its tables {start[1]:.3f} s")
+        fast.encode_batch([" " * 10_000_000])  # enough to load the compiled code
+    print(f"vocabulary {start[0]:.3f} s, compiled code and its tables {start[1]:.3f} s")
 
     def each(encode: Callable[[str], list[int]]) -> None:
         for line in lines:
             encode(line)
 
-    def without_kernel() -> None:
+    def without_compiled_code() -> None:
         plain = FastTokenizer(*files)
         plain._patience = float("inf")
         each(plain.encode)
@@ -59,7 +59,7 @@ def main() -> None:
         "encode_batch": lambda: fast.encode_batch(lines),
         "encode, line by line": lambda: each(fast.encode),
         "tokenize, line by line": lambda: each(fast.tokenize),  # type: ignore[arg-type]
-        "encode without the kernel": without_kernel,
+        "encode without compiled code": without_compiled_code,
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(options.repetitions):

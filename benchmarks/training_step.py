@@ -1,26 +1,29 @@
 """A training step next to transformers on PyTorch and to Keras Hub, to the machine's arithmetic, and to its own parts.
 
-    python benchmarks/training_step.py compare [--peer=PYTHON]  # examples a second, ratios
+    python benchmarks/training_step.py compare [--peer=PYTHON]  # examples per second, ratios
     python benchmarks/training_step.py parts                    # what each part of the work gains or costs
     python benchmarks/training_step.py limit                    # model FLOPs over the rate of matmuls
-    python benchmarks/training_step.py growth                   # time and memory by batch and length
+    python benchmarks/training_step.py growth                   # time and memory by batch size and length
 
-`--tasks` takes some of `small` (pre-training, 4 layers, 256 wide, batch 32), `base` (pre-training, BERT-Base, batch 8)
-and `classification` (6 layers, 384 wide, batch 32), sequences of 128; `--precisions` some of `float32` and `bfloat16`;
-`--others` some of the sides (all of BERT-Base at once need 24 GB).
+`--tasks` chooses among `small` (pre-training, 4 layers, 256 wide, batch 32), `base` (pre-training, BERT-Base, batch 8)
+and `classification` (6 layers, 384 wide, batch 32), all with sequences of 128; `--precisions` among `float32` and
+`bfloat16`; `--others` among the other sides of `compare` (with BERT-Base, all of them at once need more than 24 GB).
 
-A step is forward, backward, clipping and the optimizer, with dropout, of one batch of random tokens without padding.
-Ours is the loop of `bert_tf2.training.step` with its optimizer of Google's; the others have AdamW. All compute the
-vocabulary's scores at the masked positions alone. Each side is a process of its own; they take a step in turns, so that
-a busy moment of the machine hits all of them. Printed are medians, and ratios of medians. PyTorch gets the settings
-that let glibc keep its memory, without which it is several times slower.
+A step is forward pass, backward pass, clipping and the optimizer's update, with dropout, on one batch of random tokens
+without padding. Ours is the loop of `bert_tf2.training.step` with Google's optimizer; the others use AdamW. All compute
+the scores of the vocabulary only at the masked positions. Ours computes the last layer, too, only where it is read, the
+others everywhere; `parts` times ours with `the whole last layer`. Each side runs in its own process with all cores, and
+they take steps in turns, so that a busy moment of the machine affects all of them; printed are medians and their
+ratios. All have two steps to warm up. PyTorch is run with glibc settings that keep its memory, without which it is
+several times slower.
 
-`--peer` is a Python with torch, transformers and keras-hub; the same one where it is not given. Where there is a GPU
-all sides use it.
+`--peer` is a Python with torch, transformers and keras-hub; if omitted, the one that runs this. If there is a GPU, all
+sides use it.
 """
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -36,11 +39,11 @@ import results
 from sides import KEEP_MEMORY
 
 VOCABULARY = 30522
-Step = Callable[[int], None]  # takes so many steps, and waits for the last one
+Step = Callable[[int], None]  # takes a number of steps, and waits for the last one
 
 
 class Work(NamedTuple):
-    """A model and its batch; `is_classification`, else pre-training."""
+    """A model and its batch; if not `is_classification`, the task is pre-training."""
 
     hidden: int
     layers: int
@@ -57,14 +60,14 @@ class Work(NamedTuple):
 
     @property
     def predictions(self) -> int:
-        """Masked positions of a sequence, as many as the original's commands have: 20 of 128, 77 of 512."""
+        """Masked positions of a sequence, as in the original's commands: 20 of 128, 77 of 512."""
         return max(20, round(0.15 * self.length))
 
     def flops(self, whole_last_layer: bool) -> float:
-        """Of the matmuls of a step: three times those of a forward pass.
+        """FLOPs of the matmuls of a step: three times those of a forward pass.
 
         Args:
-          whole_last_layer: count the last layer at all positions, as is usual, or where it is read, as we compute it.
+          whole_last_layer: whether to count the last layer at all positions, as is usual, or where we compute it.
         """
         rows, read = self.batch * self.length, self.batch * (1 if self.is_classification else 1 + self.predictions)
         last = rows if whole_last_layer else read
@@ -105,7 +108,7 @@ def random_batch(work: Work) -> dict[str, Any]:
 
 
 def packed_batch(work: Work) -> dict[str, Any]:
-    """Rows of several short sequences each: of four with random lengths, a quarter of a row at most."""
+    """Rows of several short sequences each, of random lengths up to a quarter of a row."""
     import numpy as np
 
     from bert_tf2.input_pipeline import sequence_packing
@@ -125,11 +128,11 @@ def packed_batch(work: Work) -> dict[str, Any]:
     return {name: value[: work.batch] for name, value in sequence_packing.pack_rows(sequences, rng).items()}
 
 
-# --- The sides, each in a process of its own --------------------------------------------------------------------------
+# --- The sides, each in its own process -------------------------------------------------------------------------------
 
 
 def ours(work: Work, precision: str, change: str) -> Step:
-    """A step of this project; `change` is the part that is switched off or on, or empty."""
+    """A step of this project; `change` is the part that is switched off or on; empty: none."""
     import tensorflow as tf
 
     from bert_tf2 import modeling, training
@@ -150,6 +153,7 @@ def ours(work: Work, precision: str, change: str) -> Step:
     if change == "the whole last layer":
         call = modeling.BertModel.call
 
+        @functools.wraps(call)  # Keras reads the signature
         def whole(self: Any, *inputs: Any, output_positions: tf.Tensor, **options: Any) -> Any:
             outputs = call(self, *inputs, **options)
             chosen = tf.gather(outputs.sequence_output, output_positions, batch_dims=1)
@@ -193,7 +197,7 @@ def ours(work: Work, precision: str, change: str) -> Step:
 
 
 def transformers(work: Work, precision: str, change: str) -> Step:
-    """A step of transformers; `change` is the attention, `eager` or `sdpa`, and perhaps ` compiled`."""
+    """A step of transformers; `change` is `eager` or `sdpa` attention, or `sdpa compiled`."""
     import torch
     from torch.nn.functional import cross_entropy
     from transformers import BertConfig, BertForSequenceClassification
@@ -262,7 +266,7 @@ def transformers(work: Work, precision: str, change: str) -> Step:
 
 
 def keras_hub(work: Work, precision: str, change: str) -> Step:
-    """A step of Keras Hub; `change` is `compiled` for XLA."""
+    """A step of Keras Hub; `change` is `compiled` for XLA, or empty."""
     import keras
     import keras_hub
     import tensorflow as tf
@@ -314,7 +318,7 @@ def keras_hub(work: Work, precision: str, change: str) -> Step:
 
 
 def matmul(work: Work, precision: str, change: str) -> Step:
-    """As many FLOPs of matmuls of the model's widest layer as a step has; the machine's limit."""
+    """The FLOPs of a step as matmuls of the model's widest layer: the machine's limit."""
     import tensorflow as tf
 
     del change
@@ -341,7 +345,7 @@ SIDES = {"ours": ours, "transformers": transformers, "keras_hub": keras_hub, "ma
 
 
 def serve(side: str, work: Work, precision: str, change: str) -> None:
-    """Two steps to warm up; then one for each line of the standard input, answered with what it took."""
+    """Takes two steps to warm up, then one for each line of standard input, and prints what it took."""
     begin = time.perf_counter()
     step = SIDES[side](work, precision, change)
     step(2)
@@ -354,7 +358,7 @@ def serve(side: str, work: Work, precision: str, change: str) -> None:
 
 
 def most_memory(side: str) -> float:
-    """MB of this process so far: of the GPU where there is one, else its resident memory."""
+    """Peak memory of this process so far in MB: of the GPU if there is one, otherwise resident memory."""
     if side == "transformers":
         import torch
 
@@ -372,7 +376,7 @@ def most_memory(side: str) -> float:
 
 
 class Measured(NamedTuple):
-    """Of steps: medians of the clock's and the processor's seconds, the most memory in MB, and each one's seconds."""
+    """The median seconds and processor seconds of the steps, the peak memory in MB, and the seconds of each step."""
 
     seconds: float
     processor: float
@@ -380,14 +384,14 @@ class Measured(NamedTuple):
     each: list[float]
 
     def rates(self, amount: float) -> list[float]:
-        """Of each step, if one does so much work."""
+        """The rate of each step, if it does this amount of work."""
         return [amount / seconds for seconds in self.each]
 
 
 def race(
     sides: dict[str, tuple[str, str]], work: Work, precision: str, options: argparse.Namespace
 ) -> dict[str, Measured]:
-    """Steps in turns of each side, name -> (side, change)."""
+    """Runs the sides, name -> (side, change), which take steps in turns."""
     running = {}
     for name, (side, change) in sides.items():
         is_peer = side in ("transformers", "keras_hub")
@@ -408,7 +412,7 @@ def race(
         if process.stdout.readline():
             running[name] = process
         else:
-            print(f"{name} cannot be run here; --verbose says why.", flush=True)
+            print(f"{name} cannot be run here; --verbose shows why.", flush=True)
     steps: dict[str, list[tuple[float, float, float]]] = {name: [] for name in running}
     for _ in range(options.steps):
         for name, process in running.items():
@@ -422,7 +426,7 @@ def race(
 
 
 def keep(options: argparse.Namespace, title: str, unit: str, values: dict[str, list[float]]) -> None:
-    """Puts figures of each step into the file that `--results` names."""
+    """Adds figures to the file that `--results` names."""
     if options.results:
         results.add(options.results, options.peer, title, unit, values)
 
@@ -460,14 +464,14 @@ def show(task: str, precision: str, measurements: dict[str, Measured], options: 
         rate, ratio = work.batch / measured.seconds, measured.seconds / ours.seconds
         processor = measured.processor / ours.processor
         print(
-            f"{task:15}{precision:10}{name:40}{rate:8.1f} examples/s  {ratio:5.2f}x ours' time "
-            f"(processor's {processor:5.2f}x)  {measured.memory:6.0f} MB",
+            f"{task:15}{precision:10}{name:40}{rate:8.1f} examples/s  {ratio:5.2f}x our time "
+            f"(processor time {processor:5.2f}x)  {measured.memory:6.0f} MB",
             flush=True,
         )
     title = f"{work.title}, {precision}"
     keep(options, title, "examples/second", {name: one.rates(work.batch) for name, one in measurements.items()})
     if options.mode == "parts":
-        keep(options, title, "MB at most", {name: [one.memory] for name, one in measurements.items()})
+        keep(options, title, results.MEMORY, {name: [one.memory] for name, one in measurements.items()})
 
 
 def limit(options: argparse.Namespace) -> None:
@@ -478,8 +482,8 @@ def limit(options: argparse.Namespace) -> None:
         rate = work.flops(True) / matmul.seconds
         whole, computed = (work.flops(is_whole) / ours.seconds / rate for is_whole in (True, False))
         print(
-            f"{task:15}{precision:10}{rate / 1e9:7.0f} GFLOP/s of matmuls; model FLOPs reach {whole:.2f} of it, those "
-            f"computed (the last layer where it is read) {computed:.2f}",
+            f"{task:15}{precision:10}{rate / 1e9:7.0f} GFLOP/s of matmuls; the step reaches {whole:.2f} of it, "
+            f"or {computed:.2f} counting the last layer only where it is read",
             flush=True,
         )
         billions = {
@@ -487,7 +491,7 @@ def limit(options: argparse.Namespace) -> None:
             "ours, the last layer where it is read": ours.rates(work.flops(False) / 1e9),
             "matmuls alone": matmul.rates(work.flops(True) / 1e9),
         }
-        keep(options, f"{work.title}, {precision}", "GFLOP/second", billions)
+        keep(options, f"{work.title}, {precision}", results.FLOP_RATE, billions)
 
 
 def growth(options: argparse.Namespace) -> None:
@@ -499,7 +503,7 @@ def growth(options: argparse.Namespace) -> None:
             title = f"{work.title}, {precision}"
             rates = {name: one.rates(batch * length) for name, one in measurements.items()}
             keep(options, title, "tokens/second", rates)
-            keep(options, title, "MB at most", {name: [one.memory] for name, one in measurements.items()})
+            keep(options, title, results.MEMORY, {name: [one.memory] for name, one in measurements.items()})
             for name, measured in measurements.items():
                 tokens = batch * length / measured.seconds
                 print(
@@ -513,13 +517,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     modes = {"compare": compare, "parts": parts, "limit": limit, "growth": growth}
     parser.add_argument("mode", nargs="?", default="compare", choices=modes)
-    parser.add_argument("--peer", default=sys.executable, help="Python with torch, transformers and keras-hub")
-    parser.add_argument("--tasks", default=",".join(TASKS))
-    parser.add_argument("--precisions", default="float32,bfloat16")
+    parser.add_argument("--peer", default=sys.executable, help="a Python with torch, transformers and keras-hub")
+    parser.add_argument("--tasks", default=",".join(TASKS), help="comma-separated")
+    parser.add_argument("--precisions", default="float32,bfloat16", help="comma-separated")
     parser.add_argument("--steps", type=int, default=9, help="timed steps of each side")
-    parser.add_argument("--others", default="", help="regular expression of the sides to compare with")
-    parser.add_argument("--results", help="name of a file of benchmarks/results that keeps the figures")
-    parser.add_argument("--verbose", action="store_true", help="show what the sides say")
+    parser.add_argument("--others", default="", help="regular expression of the sides to compare with ours")
+    parser.add_argument("--results", help="name of the file in benchmarks/results that keeps the figures")
+    parser.add_argument("--verbose", action="store_true", help="show the warnings and errors of the sides")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:

@@ -1,10 +1,11 @@
-"""Vocabularies of the same words by different trainers: time, how well they cover the text, whether they repeat.
+"""Vocabularies of the same text by different trainers: time, and how well they cover the text.
 
     python benchmarks/vocabulary.py --text=en_novels.txt --vocab_size=8000
 
-Each trainer learns from the first 80 % of the lines and is measured on these and on the rest, by longest-match-first
-tokenization. All get the words counted. Hugging Face's trainer runs if `tokenizers` is installed; tensorflow_text's
-takes a minute and runs with `--slow`.
+Each trainer learns from the first 80 % of the lines and is evaluated on these and on the rest, by longest-match-first
+tokenization. The words are split and counted before, which is not part of the times. Hugging Face's trainer, which runs
+if `tokenizers` is installed, takes no counts: it gets each word as often as it occurs, and its time includes counting
+them again. The one of `tensorflow_text` takes a minute and runs with `--slow`.
 """
 
 import argparse
@@ -48,24 +49,24 @@ def tensorflow_text(words: Mapping[str, int], size: int) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--text", type=Path, required=True)
+    parser.add_argument("--text", type=Path, required=True, help="text to learn from")
     parser.add_argument("--vocab_size", type=int, default=8000)
-    parser.add_argument("--slow", action="store_true", help="tensorflow_text, too")
+    parser.add_argument("--slow", action="store_true", help="also run the trainer of tensorflow_text")
     arguments = parser.parse_args()
 
     lines = list(read_lines(arguments.text))
-    cut = len(lines) * 4 // 5
+    split = len(lines) * 4 // 5
     started = time.perf_counter()
-    seen = vocab_training.count_words(lines[:cut], BasicTokenizer().tokenize)
+    seen = vocab_training.count_words(lines[:split], BasicTokenizer().tokenize)
     print(f"counted {seen.total():,} words, {len(seen):,} different, in {time.perf_counter() - started:.1f} s")
-    unseen = vocab_training.count_words(lines[cut:], BasicTokenizer().tokenize)
+    unseen = vocab_training.count_words(lines[split:], BasicTokenizer().tokenize)
     trainers: list[Trainer] = [ours, merges_only, hugging_face, *([tensorflow_text] if arguments.slow else [])]
     for trainer in trainers:
         started = time.perf_counter()
         try:
             pieces = trainer(seen, arguments.vocab_size)
         except ImportError as error:
-            print(f"{trainer.__name__:<16} left out: {error}")
+            print(f"{trainer.__name__:<16} skipped: {error}")
             continue
         print(f"{trainer.__name__:<16} {time.perf_counter() - started:6.1f} s, {len(pieces):,} pieces")
         for what, words in (("seen", seen), ("unseen", unseen)):
