@@ -1,7 +1,9 @@
 """The documents name existing flags, files and public names; their tables match the code."""
 
 import importlib
+import itertools
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,15 +16,16 @@ from helpers.repository import REPOSITORY
 import bert_tf2
 from bert_tf2.__main__ import COMMANDS
 from bert_tf2.configs.fields import flags_of
+from bert_tf2.io import run_files
 
 DOCS = REPOSITORY / "docs"
-DOCUMENTS = [REPOSITORY / "README.md", *sorted(DOCS.rglob("*.md"))]
+DOCUMENTS = [*sorted(REPOSITORY.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 BENCHMARKS = REPOSITORY / "benchmarks" / "README.md"
 OTHERS_FIRST = {"from_transformers.md", "from_model_garden.md"}  # their tables begin with other programs' flags
 OF_ALL_COMMANDS = {"config", "print_config", "help", "verbosity", "version"}
 OF_OTHER_PROGRAMS = {
     "backend",  # --backend-store-uri of MLflow
-    "local",  # --local-dir of Hugging Face's hf
+    "extra",  # uv's
     "logdir",  # TensorBoard's
     *("direct_num_workers", "direct_running_mode", "environment_type", "flink_master", "parallelism"),  # Beam's
 }
@@ -73,7 +76,17 @@ def test_the_scripts_of_the_original_exist() -> None:
     assert {command: COMMANDS[command][0] for _, command in rows} == {command: script for script, command in rows}
 
 
-@pytest.mark.parametrize("path", sorted({*DOCUMENTS, *REPOSITORY.glob("*.md"), BENCHMARKS}), ids=name_of)
+@pytest.mark.parametrize("path", [*DOCUMENTS, BENCHMARKS], ids=name_of)
+def test_no_section_is_empty(path: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "code", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    lines = [line for line in text.splitlines() if line.strip()]
+    for line, following in itertools.pairwise([*lines, "# end"]):
+        if heading := re.match(r"#+ ", line):
+            next_heading = re.match(r"#+ ", following)
+            assert not next_heading or len(next_heading[0]) > len(heading[0]), line
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, BENCHMARKS], ids=name_of)
 def test_links_lead_to_files(path: Path) -> None:
     text = re.sub(r"^```.*?^```$|`[^`\n]+`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?", text):
@@ -113,6 +126,21 @@ def test_absolute_links(tmp_path: Path) -> None:
     assert repository_links.rewritten("[l](../LICENSE)", "docs/a.md", str.lower, tmp_path) == "[l](license)"
 
 
+# --- The map of the code ---------------------------------------------------------------------------------------------
+
+
+def test_the_map_is_in_the_order_of_the_layers() -> None:
+    """Each package imports only from those above it: docs/architecture.md says so, and import-linter checks it."""
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8").split("\n## The map\n")[1].split("\n## ")[0]
+    rows = [re.findall(r"`(\w+)`", cell) for cell in re.findall(r"^\| (`[^|]*) \|", text, re.MULTILINE)]
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    ranks = {name: rank for rank, layer in enumerate(reversed(layers)) for name in layer.split(" | ")}
+    assert sorted(itertools.chain(*rows)) == sorted(ranks)
+    for row, following in itertools.pairwise(rows):
+        assert max(ranks[name] for name in row) <= min(ranks[name] for name in following), (row, following)
+
+
 # --- Data formats ----------------------------------------------------------------------------------------------------
 
 
@@ -120,6 +148,13 @@ def test_tables_of_data_formats() -> None:
     page = format_tables.PAGE.read_text(encoding="utf-8")
     assert format_tables.render(page) == page, "update the tables with python publishing/format_tables.py"
     assert len(re.findall("<!-- features ", page)) == 3
+    tables = {name for name, value in vars(run_files).items() if isinstance(value, tuple) and is_table(name, value)}
+    assert {"training", *tables} == set(re.findall(r"<!-- files (\w+) -->", page))
+
+
+def is_table(name: str, value: tuple[object, ...]) -> bool:
+    """Whether a constant of `run_files` is the list of a command's files."""
+    return not name.startswith("_") and all(isinstance(file, run_files.RunFile) for file in value)
 
 
 @pytest.mark.parametrize("name", format_tables.SCHEMAS)
