@@ -41,6 +41,15 @@ def test_the_dockerfile_copies_all_files_of_an_installation() -> None:
     assert len(extras) == 2
 
 
+def test_messages_and_documents_name_existing_extras() -> None:
+    """Messages name those of an installed package: `.[EXTRA]` works only in a clone."""
+    code = [path.read_text(encoding="utf-8") for path in (REPOSITORY / "bert_tf2").rglob("*.py")]
+    documents = [path.read_text(encoding="utf-8") for path in (REPOSITORY / "docs").rglob("*.md")]
+    named = set(re.findall(r"'(?:\.|bert-tf2)\[([\w,]+)\]'", "".join([*code, *documents])))
+    assert set(itertools.chain(*(names.split(",") for names in named))) <= PROJECT["optional-dependencies"].keys()
+    assert "'.[" not in "".join(code)
+
+
 def test_versions_agree() -> None:
     """The supported versions are those that the workflow tests; CI tests the oldest ones."""
     workflow = (REPOSITORY / ".github/workflows/tests.yml").read_text(encoding="utf-8")
