@@ -39,6 +39,7 @@ TEXT_MEGABYTES = flags.DEFINE_float("text_megabytes", 5.0, "How much text to tak
 NUM_TRAIN_STEPS = flags.DEFINE_integer("num_train_steps", 5000, "Training steps.")
 VOCAB_SIZE = flags.DEFINE_integer("vocab_size", 4000, "Pieces of the vocabulary.")
 
+MARKER = ".demo"  # the file by which a later demo recognizes the directory, which it replaces
 HELD_OUT_SHARE = 20  # every 20th document is kept for evaluation
 BERT_CONFIG = {
     "hidden_size": 128,
@@ -197,12 +198,13 @@ def plot(path: Path, model: Path, before: dict[str, float], after: dict[str, flo
 
 
 def new_folder(folder: Path) -> None:
-    """Creates the demo's directory, removing the files of an earlier demo."""
+    """Creates the demo's directory, removing the files of an earlier demo, also of one that was interrupted."""
     if folder.exists():
-        if not (folder / "bert_config.json").exists() and any(folder.iterdir()):
+        if not (folder / MARKER).exists() and any(folder.iterdir()):
             raise InputError(f"{folder} exists and is not of an earlier demo; give another --output_dir.")
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
+    (folder / MARKER).touch()
 
 
 def learn_vocabulary(folder: Path, text: Path) -> tuple[Path, Path]:

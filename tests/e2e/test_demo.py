@@ -85,13 +85,23 @@ def test_demo_end_to_end(tmp_path):
     assert "Returns a [MASK] of the same shape" in done.stdout
 
 
-def test_an_existing_directory_is_kept(tmp_path):
+@pytest.mark.parametrize("name", ["thesis.txt", "bert_config.json"])
+def test_an_existing_directory_is_kept(tmp_path, name):
     occupied = tmp_path / "work"
     occupied.mkdir()
-    (occupied / "thesis.txt").touch()
+    (occupied / name).touch()
     done = subprocess.run(
         [sys.executable, REPOSITORY / "demo.py", f"--output_dir={occupied}"], capture_output=True, text=True
     )
     assert done.returncode == 1
     assert "exists and is not of an earlier demo; give another --output_dir" in done.stderr
-    assert (occupied / "thesis.txt").exists()
+    assert (occupied / name).exists()
+
+
+def test_an_interrupted_demo_is_replaced(tmp_path):
+    import demo
+
+    demo.new_folder(tmp_path / "demo")
+    (tmp_path / "demo" / "train.txt").touch()  # its first file
+    demo.new_folder(tmp_path / "demo")
+    assert not (tmp_path / "demo" / "train.txt").exists()
