@@ -58,6 +58,13 @@ def test_flags_in_documents_exist(path: Path) -> None:
     assert flags_in(own_text(path)) <= known
 
 
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_flag_is_in_a_document(script: str) -> None:
+    described = flags_in("\n".join(path.read_text(encoding="utf-8") for path in DOCUMENTS))
+    described |= {name.removeprefix("no") for name in described}
+    assert {field.name for field, _ in flags_of(command_pages.config_of(script))} <= described
+
+
 def test_sections_about_a_script_name_its_flags() -> None:
     """The tables that translate another program's flags name only flags of the command."""
     text = own_text(DOCS / "from_transformers.md")
