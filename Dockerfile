@@ -37,14 +37,13 @@ RUN command -v python3 > /dev/null || { \
       rm -rf /var/lib/apt/lists/*; \
     }
 COPY --from=build /opt/bert-tf2 /opt/bert-tf2
-# With `--user` there is no home directory for downloaded models, compiled kernels and fonts.
+# With `--user` there is no home directory for downloaded models, tables, compiled kernels and fonts.
 ENV PATH=/opt/bert-tf2/bin:$PATH \
-    BERT_TF2_CACHE=/cache/bert-tf2 \
-    HF_HOME=/cache/huggingface \
     MPLCONFIGDIR=/tmp/matplotlib \
     NUMBA_CACHE_DIR=/tmp/numba-cache \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
-    NVIDIA_VISIBLE_DEVICES=all
+    NVIDIA_VISIBLE_DEVICES=all \
+    XDG_CACHE_HOME=/cache
 RUN useradd --create-home --uid 10001 bert && mkdir --mode=1777 /cache
 USER 10001
 WORKDIR /work
