@@ -3,6 +3,7 @@
 import importlib
 import itertools
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,8 @@ from helpers.repository import REPOSITORY
 
 import bert_tf2
 from bert_tf2.__main__ import COMMANDS
-from bert_tf2.configs.fields import flags_of
+from bert_tf2.configs.fields import flags_of, type_of
+from bert_tf2.configs.values import parse
 from bert_tf2.io import run_files
 
 DOCS = REPOSITORY / "docs"
@@ -63,6 +65,37 @@ def test_every_flag_is_in_a_document(script: str) -> None:
     described = flags_in("\n".join(path.read_text(encoding="utf-8") for path in DOCUMENTS))
     described |= {name.removeprefix("no") for name in described}
     assert {field.name for field, _ in flags_of(command_pages.config_of(script))} <= described
+
+
+def commands_in(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """The scripts that the commands in a document's code blocks call, and their arguments."""
+    for block in re.findall(
+        r"^```(?:shell|bash)\n(.*?)^```$", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    ):
+        for line in block.replace("\\\n", " ").splitlines():
+            called = re.search(r"(?:python (\w+)\.py|bert-tf2 ([a-z-]+)) (.*)", line)
+            script = called and (called[1] or COMMANDS[called[2]][0])
+            if called and script in SCRIPTS:
+                yield script, shlex.split(called[3], comments=True)
+
+
+def test_there_are_commands_in_documents() -> None:
+    assert {script for path in DOCUMENTS for script, _ in commands_in(path)} == set(SCRIPTS)
+
+
+@pytest.mark.parametrize("path", [path for path in DOCUMENTS if any(commands_in(path))], ids=name_of)
+def test_commands_in_documents_have_valid_flags(path: Path) -> None:
+    for script, arguments in commands_in(path):
+        settings = {field.name: (field, setting) for field, setting in flags_of(command_pages.config_of(script))}
+        for argument in arguments:
+            flag, _, value = argument.removeprefix("--").partition("=")
+            if not argument.startswith("--") or flag in OF_ALL_COMMANDS or flag in OF_OTHER_PROGRAMS:
+                continue
+            field, setting = settings[flag]
+            assert value or type_of(field) is bool or argument.endswith("="), argument
+            assert not setting.choices or value in setting.choices, argument
+            if value and not value.startswith("$"):
+                parse(field, value)
 
 
 def test_sections_about_a_script_name_its_flags() -> None:
