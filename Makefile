@@ -27,7 +27,7 @@ test-slow: $(VENV)/.test
 test-oldest:
 	$(PYTHON) -m venv $(VENV)-oldest
 	$(VENV)-oldest/bin/python -m pip install --quiet --disable-pip-version-check --constraint .ci/oldest.txt \
-	  --editable '.[excel,features]' 'hypothesis>=6.100' 'pytest>=8.2' 'pytest-xdist>=3.6'
+	  --editable '.[excel,features]' 'hypothesis>=6.100' 'pytest>=8.2' 'pytest-xdist>=3.8'
 	$(VENV)-oldest/bin/python -m pytest $(PARALLEL) tests/configs tests/io tests/modeling tests/records \
 	  tests/tokenization/test_auto.py tests/tokenization/test_tf_tokenizer.py
 

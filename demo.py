@@ -41,6 +41,7 @@ TEXT_MEGABYTES = flags.DEFINE_float("text_megabytes", 5.0, "Megabytes of text to
 NUM_TRAIN_STEPS = flags.DEFINE_integer("num_train_steps", 5000, "Training steps.", lower_bound=1)
 VOCAB_SIZE = flags.DEFINE_integer("vocab_size", 4000, "Number of pieces in the vocabulary.")
 
+MARKER = ".demo"  # the file by which a later demo recognizes the directory, which it replaces
 HELD_OUT_INTERVAL = 20  # every 20th document is kept for evaluation
 BERT_CONFIG = {
     "hidden_size": 128,
@@ -59,7 +60,6 @@ If the argument is not [MASK], an error is raised.
 The default [MASK] is None.
 """
 RECORD_FLAGS = {"max_seq_length": 64, "max_predictions_per_seq": 10}
-OWN_FILES = re.compile(r"\.?(train|held_out|vocab|bert_config|masked|learning_curve)\..*|model")
 
 
 def source_files() -> list[Path]:
@@ -108,7 +108,7 @@ def sentences(docstring: str) -> list[str]:
     return found
 
 
-def write_text(folder: Path, wanted_bytes: int) -> tuple[Path, Path]:
+def write_text(directory: Path, wanted_bytes: int) -> tuple[Path, Path]:
     """Writes `train.txt` and `held_out.txt`: one sentence per line, an empty line between documents."""
     shuffled = list(dict.fromkeys(documents()))  # each document once, however often it was found
     random.Random(12345).shuffle(shuffled)
@@ -120,11 +120,11 @@ def write_text(folder: Path, wanted_bytes: int) -> tuple[Path, Path]:
         if size >= wanted_bytes:
             break
     for name, chosen in parts.items():
-        with replacing(folder / f"{name}.txt") as file:
+        with replacing(directory / f"{name}.txt") as file:
             file.write("\n\n".join("\n".join(document) for document in chosen) + "\n")
         sentences = counted(sum(map(len, chosen)), "sentence")
-        print(f"  {folder / name}.txt: {counted(len(chosen), 'document')}, {sentences}")
-    return folder / "train.txt", folder / "held_out.txt"
+        print(f"  {directory / name}.txt: {counted(len(chosen), 'document')}, {sentences}")
+    return directory / "train.txt", directory / "held_out.txt"
 
 
 def call(script: str, **values: object) -> None:
@@ -136,9 +136,9 @@ def call(script: str, **values: object) -> None:
         raise InputError(f"{script} ended with exit status {status}; its message is above.")
 
 
-def read_results(folder: Path) -> dict[str, float]:
+def read_results(directory: Path) -> dict[str, float]:
     """The numbers of an `eval_results.txt`."""
-    lines = (folder / "eval_results.txt").read_text(encoding="utf-8").splitlines()
+    lines = (directory / "eval_results.txt").read_text(encoding="utf-8").splitlines()
     return {name: float(value) for name, value in (line.split(" = ") for line in lines)}
 
 
@@ -164,12 +164,12 @@ def constant_guess(records_file: Path) -> dict[str, float]:
     }
 
 
-def training_curve(folder: Path, name: str) -> list[tuple[int, float]]:
+def training_curve(directory: Path, name: str) -> list[tuple[int, float]]:
     """Step and value of a TensorBoard scalar of a training."""
     import tensorflow as tf
 
     points = {}
-    for path in sorted(folder.glob("events.out.tfevents.*")):
+    for path in sorted(directory.glob("events.out.tfevents.*")):
         for record in tf.data.TFRecordDataset(str(path)):
             event = tf.compat.v1.Event.FromString(record.numpy())
             for value in event.summary.value:
@@ -199,27 +199,19 @@ def plot(path: Path, model: Path, before: dict[str, float], after: dict[str, flo
     pyplot.close(figure)
 
 
-def new_folder(folder: Path) -> None:
-    """Creates the demo's directory, replacing that of an earlier demo.
-
-    Raises:
-      InputError: the directory contains something else, such as a model.
-    """
-    if folder.exists():
-        names = sorted(path.name for path in folder.iterdir())
-        others = [name for name in names if not OWN_FILES.fullmatch(name)]
-        if others or (names and "train.txt" not in names):
-            raise InputError(
-                f"{folder} exists and is not from an earlier demo: it contains {(others or names)[0]}; give another "
-                "--output_dir."
-            )
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+def new_directory(directory: Path) -> None:
+    """Creates the demo's directory, removing the files of an earlier demo, also of one that was interrupted."""
+    if directory.exists():
+        if not (directory / MARKER).exists() and any(directory.iterdir()):
+            raise InputError(f"{directory} exists and is not from an earlier demo; give another --output_dir.")
+        shutil.rmtree(directory)
+    directory.mkdir(parents=True)
+    (directory / MARKER).touch()
 
 
-def learn_vocabulary(folder: Path, text: Path) -> tuple[Path, Path]:
+def learn_vocabulary(directory: Path, text: Path) -> tuple[Path, Path]:
     """Writes the vocabulary and the config of a model of its size."""
-    vocabulary, config_file = folder / "vocab.txt", folder / "bert_config.json"
+    vocabulary, config_file = directory / "vocab.txt", directory / "bert_config.json"
     call("build_vocab.py", input_file=text, output_file=vocabulary, vocab_size=VOCAB_SIZE.value, num_unused=0)
     vocab_size = len(vocabulary.read_text(encoding="utf-8").splitlines())
     with replacing(config_file) as file:
@@ -268,7 +260,7 @@ def show_record(vocabulary: Path, records_file: Path) -> None:
 class Model:
     """A model in a directory, and the files that define and evaluate it."""
 
-    folder: Path
+    directory: Path
     vocabulary: Path
     config_file: Path
     held_out: Path
@@ -290,7 +282,7 @@ class Model:
             input_file=records,
             eval_input_file=self.held_out,
             predict_file=self.masked,
-            output_dir=self.folder,
+            output_dir=self.directory,
             bert_config_file=self.config_file,
             vocab_file=self.vocabulary,
             train_batch_size=16,
@@ -302,7 +294,7 @@ class Model:
             max_eval_steps=0,
             **RECORD_FLAGS,
         )
-        return read_results(self.folder)
+        return read_results(self.directory)
 
 
 def print_table(before: dict[str, float], after: dict[str, float], held_out: Path) -> None:
@@ -317,22 +309,22 @@ def print_table(before: dict[str, float], after: dict[str, float], held_out: Pat
 def main() -> None:
     """Text, vocabulary, records, training, table."""
     start = time.monotonic()
-    folder = Path(OUTPUT_DIR.value)
-    new_folder(folder)
+    directory = Path(OUTPUT_DIR.value)
+    new_directory(directory)
 
     def step(number: int, what: str) -> None:
         print(f"\n[{number}/5] {what} ({duration(time.monotonic() - start)} so far)", flush=True)
 
     print("From raw text to a pre-trained BERT, in three to four minutes on two cores.")
     step(1, "Collecting English text from the docstrings of the installed libraries, about 15 s")
-    train_text, held_out_text = write_text(folder, int(TEXT_MEGABYTES.value * 1e6))
+    train_text, held_out_text = write_text(directory, int(TEXT_MEGABYTES.value * 1e6))
     step(2, "Learning a vocabulary, about a second")
-    vocabulary, config_file = learn_vocabulary(folder, train_text)
+    vocabulary, config_file = learn_vocabulary(directory, train_text)
     show_pieces(vocabulary, train_text)
     step(3, "Making masked, paired records, a few seconds")
     train, held_out = make_records(vocabulary, train_text, 5), make_records(vocabulary, held_out_text, 1)
     show_record(vocabulary, train)
-    model = Model(folder / "model", vocabulary, config_file, held_out, folder / "masked.txt")
+    model = Model(directory / "model", vocabulary, config_file, held_out, directory / "masked.txt")
     with replacing(model.masked) as file:
         file.write(MASKED_LINES)
     step(4, "Asking an untrained model for missing words, which it does not know")
@@ -340,15 +332,15 @@ def main() -> None:
     step(5, "Training it, two to three minutes, and asking again")
     after = model.train(train, NUM_TRAIN_STEPS.value, NUM_TRAIN_STEPS.value)
 
-    picture = folder / "learning_curve.png"
-    plot(picture, model.folder, before, after)
+    picture = directory / "learning_curve.png"
+    plot(picture, model.directory, before, after)
     print_table(before, after, held_out)
     print(f"\nDone in {duration(time.monotonic() - start)}. Where things are:")
     for what, where in (
         ("text", train_text),
         ("vocabulary", vocabulary),
         ("records", train),
-        ("checkpoints, TensorBoard events", model.folder),
+        ("checkpoints, TensorBoard events", model.directory),
         ("learning curve", picture),
     ):
         print(f"  {what:<32}{where}")

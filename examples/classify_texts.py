@@ -1,6 +1,6 @@
 """Fine-tunes a classifier on a CSV file with the columns `text` and `label`, in plain Keras, and saves it.
 
-python examples/classify_texts.py uncased_L-4_H-256_A-4/bert_model.ckpt train.csv test.csv my_model
+python examples/classify_texts.py uncased_L-4_H-256_A-4 train.csv test.csv my_model
 
 With a pandas data frame, pass its columns in place of the lists.
 """

@@ -1,6 +1,6 @@
 """Vectors of a frozen encoder as features for scikit-learn: trained in seconds, without a GPU.
 
-python examples/frozen_features.py uncased_L-4_H-256_A-4/bert_model.ckpt train.csv test.csv
+python examples/frozen_features.py uncased_L-4_H-256_A-4 train.csv test.csv
 
 The CSV files have the columns `text` and `label`.
 """

@@ -1,6 +1,6 @@
 """A functional Keras model with a custom head on the encoder: how similar are two texts, from 0 to 1?
 
-python examples/own_head.py uncased_L-4_H-256_A-4/bert_model.ckpt pairs.csv my_model.keras
+python examples/own_head.py uncased_L-4_H-256_A-4 pairs.csv my_model.keras
 
 The CSV file has the columns `first`, `second` and `score`.
 """

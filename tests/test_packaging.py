@@ -33,8 +33,21 @@ def test_the_dockerfile_copies_all_files_of_an_installation() -> None:
     assert {line.removeprefix("!") for line in ignored if line.startswith("!")} == copied
     (entry_point,) = PROJECT["scripts"]
     assert f'ENTRYPOINT ["{entry_point}"]\n' in dockerfile
-    for extra in re.findall(r"EXTRAS='\[(\w+)\]'", dockerfile):
-        assert extra in PROJECT["optional-dependencies"]
+    extras = [set(names.split(",")) for names in re.findall(r"EXTRAS='\[([\w,]+)\]'", dockerfile)]
+    in_the_readme = re.search(r"pip install '\.\[([\w,]+)\]'", (REPOSITORY / "README.md").read_text(encoding="utf-8"))
+    assert in_the_readme is not None
+    for names in extras:  # of GPUs, and the default
+        assert set(in_the_readme[1].split(",")) <= names <= PROJECT["optional-dependencies"].keys()
+    assert len(extras) == 2
+
+
+def test_messages_and_documents_name_existing_extras() -> None:
+    """Messages name those of an installed package: `.[EXTRA]` works only in a clone."""
+    code = [path.read_text(encoding="utf-8") for path in (REPOSITORY / "bert_tf2").rglob("*.py")]
+    documents = [path.read_text(encoding="utf-8") for path in (REPOSITORY / "docs").rglob("*.md")]
+    named = set(re.findall(r"'(?:\.|bert-tf2)\[([\w,]+)\]'", "".join([*code, *documents])))
+    assert set(itertools.chain(*(names.split(",") for names in named))) <= PROJECT["optional-dependencies"].keys()
+    assert "'.[" not in "".join(code)
 
 
 def test_versions_agree() -> None:

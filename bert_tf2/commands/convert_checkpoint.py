@@ -3,7 +3,8 @@
     python convert_checkpoint.py --init_checkpoint=uncased_L-12_H-768_A-12 \\
       --output_dir=bert-base-hf
 
-    python convert_checkpoint.py --init_checkpoint=all-MiniLM-L6-v2 \\
+    python convert_checkpoint.py \\
+      --init_checkpoint=sentence-transformers/all-MiniLM-L6-v2 \\
       --output_dir=minilm
 
     python convert_checkpoint.py --init_checkpoint=uncased_L-12_H-768_A-12 \\

@@ -6,7 +6,8 @@
 
     python extract_features.py --input_file=lines.txt \\
       --output_file=vectors.npy --output_format=npy \\
-      --init_checkpoint=all-MiniLM-L6-v2 --pooling=mean --normalize
+      --init_checkpoint=sentence-transformers/all-MiniLM-L6-v2 \\
+      --pooling=mean --normalize
 
     python extract_features.py --input_file=lines.txt \\
       --output_file=words.npz --output_format=npz \\

@@ -235,7 +235,7 @@ MULTIPLE_CHOICE: Files = (
 """The files of `run_multiple_choice.py`, in `--output_dir`."""
 
 PRETRAINING_DATA: Files = (
-    RunFile(("part-*-of-*",), "records, a file for each group of text", is_of_run=False),
+    RunFile(("part-*-of-*",), "records, a file for each shard of the text", is_of_run=False),
     RunFile((EVAL_RECORDS,), "with `--eval_fraction`, the records of what is held out", is_of_run=False),
     RunFile((DATA_SUMMARY,), "what went in and what came out", is_of_run=False),
 )
