@@ -39,7 +39,7 @@ _DEFINE = {
 }
 # By flag name: the setting, and whether the flag is required.
 _SETTINGS: dict[str, tuple[Setting, bool]] = {}
-_PATH_FLAG = re.compile(r".*_(file|dir|checkpoint)|extend|grow_vocab|config|teacher")
+_PATH_FLAG = re.compile(r".*_(file|dir|checkpoint)|extend|grow_vocab|teacher|word_list")
 
 flags.disclaim_key_flags()  # flags defined here count as the calling script's own, so that its --help lists them
 
@@ -67,9 +67,10 @@ def command(config: type[Config], work: Callable[..., None], takes_arguments_wit
 
     def main(arguments: Sequence[str] | None = None, /) -> None:
         argv = sys.argv if arguments is None else arguments
-        takes_arguments = takes_arguments_with is not None and any(
-            argument.lstrip("-").startswith(takes_arguments_with) for argument in argv[1:]
-        )
+        takes_arguments = False
+        if takes_arguments_with is not None:
+            flag = re.compile(rf"--?{takes_arguments_with}(=.*)?", re.DOTALL)
+            takes_arguments = any(map(flag.fullmatch, argv[1:]))
         define_flags(config)
 
         @functools.wraps(work)
@@ -91,8 +92,9 @@ def run(main: Callable[..., None], takes_arguments: bool = False, arguments: Seq
       arguments: see `Main`.
 
     A user error (`InputError`) or system error (`OSError`: disk full, permission denied, ...) is printed as one
-    sentence with exit status 1; `--verbosity=1` adds the traceback. A process that was asked to stop and has saved its
-    work exits with status 75. Anything else is a bug and keeps its traceback.
+    sentence with exit status 1, as is a lack of memory; `--verbosity=1` adds the traceback. A process that was asked to
+    stop and has saved its work exits with status 75, one that Ctrl-C ended with 130. Anything else is a bug and keeps
+    its traceback.
 
     Every script has `--config`, a file of flag values (overridden by the command line), and `--print_config`, which
     prints such a file and exits.
@@ -214,13 +216,18 @@ def _version() -> str:
 
 
 def _check_paths() -> None:
-    """Rejects path flags with an empty value, as an unset shell variable leaves them."""
+    """Checks the values of the path flags."""
     for flag in _key_flags():
         if flag.present and isinstance(flag.value, str) and _PATH_FLAG.fullmatch(flag.name):
-            if not flag.value.strip():
-                raise InputError(f"--{flag.name} is empty (from an unset variable?); give a path, or omit the flag.")
-            if "\0" in flag.value:
-                raise InputError(f"--{flag.name}={flag.value!r} contains a NUL character, which no path can contain.")
+            _check_path(flag.name, flag.value)
+
+
+def _check_path(name: str, path: str) -> None:
+    """Rejects an empty path, as an unset shell variable leaves it, and impossible ones."""
+    if not path.strip():
+        raise InputError(f"--{name} is empty (from an unset variable?); give a path, or omit the flag.")
+    if "\0" in path:
+        raise InputError(f"--{name}={path!r} contains a NUL character, which no path can contain.")
 
 
 def _from_config_file(arguments: list[str]) -> list[str]:
@@ -228,13 +235,20 @@ def _from_config_file(arguments: list[str]) -> list[str]:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config", "-config", nargs="?")  # absl reports a missing path
     path = parser.parse_known_args(arguments[1:])[0].config
-    if not path:
+    if path is None:
         return []
+    _check_path("config", path)
     allowed = [flag.name for flag in _key_flags()]
     assignments = []
     for name, value in read_config_file(path).items():
         if name not in allowed:
             raise InputError(f"{path}: {_unknown_flag(name, allowed)}")
+        values = value if isinstance(value, list) else [value]
+        if any(isinstance(each, bool) for each in values) and not flags.FLAGS[name].boolean:
+            raise InputError(
+                f"{path}: --{name} is not a true-or-false flag, so its value cannot be {json.dumps(value):.60}; put a "
+                "text such as yes into quotes."
+            )
         if isinstance(value, list):
             value = ",".join(map(str, value))
         if value is not None:
@@ -350,11 +364,12 @@ def _help_entry(flag: Any) -> help_text.Flag:
 
 
 def _flag_values() -> dict[str, Any]:
-    """The values of all flags; None for an omitted flag whose default is not the one shown by `--help`."""
-    return {
+    """The values of all flags for JSON; None for an omitted flag whose default is not the one shown by `--help`."""
+    values = {
         flag.name: None if not flag.present and _setting(flag.name).flag_default is not ... else flag.value
         for flag in _key_flags()
     }
+    return json_files.plain(values)
 
 
 def _setting(name: str) -> Setting:

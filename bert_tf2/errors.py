@@ -10,7 +10,8 @@ class InputError(ValueError):
     """Bad input: a file, flag or value that the user can correct.
 
     The message is one clear sentence: what was found, where, what was expected, what to do. The scripts print it
-    without a traceback and exit with status 1; any other exception is a bug in this project and keeps its traceback.
+    without a traceback and exit with status 1, as they do for `OSError` and a lack of memory; any other exception is a
+    bug in this project and keeps its traceback.
 
     Examples:
       >>> from bert_tf2 import BertConfig, InputError

@@ -119,6 +119,8 @@ class TestConfigFile:
             ("a.yaml", "a: [", "a.yaml is not YAML: "),
             ("a.json", "[1]", "a.json does not map flags to values; an object like"),
             ("none.json", None, "none.json: No such file"),
+            ("a.yaml", "number: yes", "a.yaml: --number is not a true-or-false flag, so its value cannot be true; put"),
+            ("a.yaml", "number: [1, no]", "so its value cannot be [1, false]; put a text such as yes into quotes."),
         ],
     )
     def test_mistakes(self, run, tmp_path, name, text, message):
@@ -128,6 +130,11 @@ class TestConfigFile:
         assert done.returncode == 1
         assert message in done.stderr
         assert "Traceback" not in done.stderr
+
+    def test_an_empty_path(self, run):
+        done = run("pass", "--config=")
+        sentence = "ERROR: --config is empty (from an unset variable?); give a path, or omit the flag.\n"
+        assert (done.returncode, done.stderr) == (1, sentence)
 
     def test_print_config_prints_a_file_for_config(self, run, tmp_path):
         printed = run("print('ran')", "--number=8", "--print_config")
@@ -234,6 +241,24 @@ class TestSettings:
         """`--print_config` prints null for an omitted flag whose default differs from the one shown by `--help`."""
         for arguments, value in (((), None), (("--length=128",), 128)):
             assert json.loads(call("--source=s", "--target=t", "--print_config", *arguments)[1])["length"] == value
+
+    def test_printed_numbers_that_json_does_not_have(self, call, tmp_path):
+        status, printed, _ = call("--source=s", "--target=t", "--rate=inf", "--print_config")
+        assert (status, json.loads(printed, parse_constant=pytest.fail)["rate"]) == (0, "inf")
+        (tmp_path / "a.json").write_text(printed)
+        assert "'rate': inf" in call(f"--config={tmp_path / 'a.json'}")[1]
+
+
+def test_only_the_flag_itself_lets_unknown_flags_pass(scripts):
+    """With `--runner`, they are for Apache Beam."""
+    done = scripts.run("create_pretraining_data.py", ["--input_file", "runner.txt", "--dup_factor=1"])
+    assert done.stderr.endswith("ERROR: there is no flag --dup_factor; did you mean --dupe_factor?\n")
+
+
+def test_an_empty_word_list(scripts):
+    """It must not be taken for segmented text."""
+    done = scripts.run("create_pretraining_data.py", ["--input_file=a", "--output_file=b", "--word_list="])
+    assert done.stderr == "ERROR: --word_list is empty (from an unset variable?); give a path, or omit the flag.\n"
 
 
 def test_version_of_a_command_with_a_setting_of_this_name(scripts):

@@ -176,16 +176,14 @@ def _find_delimiter(path: str, encoding: str | None, columns: Sequence[str], hea
     lines, is_complete = _first_lines(path, encoding)
     if lines and (named := _delimiter_line(lines[0])):
         return named
-    rows = {delimiter: _complete_rows(lines, delimiter, is_complete) for delimiter in DELIMITERS}
-    names = [column for column in columns if not is_number(column)]
+    names = {column for column in columns if not is_number(column)}
     if header and names:
-        present = {
-            delimiter: len(set(names) & {name.strip() for name in sample[0]}) if sample else 0
-            for delimiter, sample in rows.items()
-        }
+        # The first row alone, as a row of many lines may not end within the sample.
+        present = {delimiter: len(names.intersection(_first_row(lines, delimiter))) for delimiter in DELIMITERS}
         best = max(present, key=lambda delimiter: present[delimiter])
         if present[best]:  # columns that are missing nevertheless are reported when the table is opened
             return best
+    rows = {delimiter: _complete_rows(lines, delimiter, is_complete) for delimiter in DELIMITERS}
     needed = max([_width_for(column) for column in columns], default=1)
     fitting = [
         delimiter
@@ -219,6 +217,14 @@ def _first_lines(path: str, encoding: str | None) -> tuple[list[str], bool]:
         lines.append(line)
         characters += len(line)
     return lines, True
+
+
+def _first_row(lines: Sequence[str], delimiter: str) -> list[str]:
+    """The cells of the first row, without whitespace around them; none if it breaks CSV's rules for quotes."""
+    try:
+        return next(([cell.strip() for cell in row] for _, row in _rows("", lines, delimiter)), [])
+    except InputError:
+        return []
 
 
 def _complete_rows(lines: Sequence[str], delimiter: str, is_complete: bool) -> list[list[str]]:

@@ -5,9 +5,10 @@ import gzip
 import os
 import stat
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 from bert_tf2.errors import InputError
 from bert_tf2.io import file_system, text_encoding
@@ -120,8 +121,18 @@ def cannot_read(path: str | os.PathLike[str], error: Exception) -> InputError:
 
 
 def compression(path: str | os.PathLike[str]) -> str | None:
-    """The compression of a file, recognized by its first bytes: "gzip", "zstd" or None."""
+    """The compression of a file, recognized by its first bytes: "gzip", "zstd" or None.
+
+    Raises:
+      InputError: it is a pipe, which would lose these bytes.
+      OSError: it cannot be read.
+    """
     with file_system.open(path, "rb") as file:
+        if not file.seekable():
+            raise InputError(
+                f"{os.fspath(path)} is a pipe or a terminal, which can be read only once; write its content to a file "
+                "and give that."
+            )
         start = file.read(4)
     return "gzip" if start[:2] == b"\x1f\x8b" else "zstd" if start == b"\x28\xb5\x2f\xfd" else None
 
@@ -135,7 +146,7 @@ def open_bytes(path: str | os.PathLike[str]) -> Iterator[Any]:
     """
     kind = compression(path)
     if kind == "gzip":
-        with file_system.open(path, "rb") as packed, gzip.open(packed) as file:
+        with file_system.open(path, "rb") as packed, gunzipped(packed) as file:
             yield file
     elif kind == "zstd":
         if sys.version_info >= (3, 14):
@@ -150,6 +161,20 @@ def open_bytes(path: str | os.PathLike[str]) -> Iterator[Any]:
     else:
         with file_system.open(path, "rb") as file:
             yield file
+
+
+@contextmanager
+def gunzipped(packed: IO[bytes]) -> Iterator[Any]:
+    """Decompresses a gzip stream.
+
+    Raises:
+      OSError, EOFError: it is corrupt or truncated.
+    """
+    try:
+        with gzip.open(packed) as file:
+            yield file
+    except zlib.error as error:  # of corrupt content; it is neither of these
+        raise EOFError(str(error)) from None
 
 
 def open_regular(path: str | os.PathLike[str], flags: int = 0) -> int:

@@ -149,6 +149,14 @@ def with_nan(numbers: Mapping[str, float | None]) -> dict[str, float]:
     return {name: math.nan if number is None else number for name, number in numbers.items()}
 
 
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of flags as JSON allows them: NaN and infinity as texts, which the command line reads as these numbers."""
+    return {
+        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in values.items()
+    }
+
+
 def shown(value: Any) -> str:
     """A value as shown in a message."""
     return "null" if value is None else f"{value!r:.60}"

@@ -29,8 +29,10 @@ def open_file(path: str) -> Any:
         raise _unreadable(path, error) from None
 
 
-def batches(path: str, file: Any, columns: Sequence[str], row_groups: Sequence[int] | None = None) -> Iterator[Any]:
-    """Reads a file in batches of rows, each a `pyarrow.RecordBatch`.
+def batches(
+    path: str, file: Any, columns: Sequence[str], row_groups: Sequence[int] | None = None
+) -> Iterator[tuple[int, dict[str, list[Any]]]]:
+    """Reads a file in batches of rows: the number of rows, and the values of each column by its name.
 
     Args:
       path: the path of the file, for errors.
@@ -39,15 +41,18 @@ def batches(path: str, file: Any, columns: Sequence[str], row_groups: Sequence[i
       row_groups: the indices of the row groups to read; all by default.
 
     Raises:
-      InputError: the file cannot be read.
+      InputError: the file cannot be read, or a value cannot be converted, such as a text that is not UTF-8.
     """
     import pyarrow
 
     try:
-        yield from file.iter_batches(_ROWS_AT_ONCE, row_groups=row_groups, columns=columns)
-    except (OSError, pyarrow.ArrowException) as error:
+        for batch in file.iter_batches(_ROWS_AT_ONCE, row_groups=row_groups, columns=columns):
+            values = [column.to_pylist() for column in batch.columns]
+            yield batch.num_rows, dict(zip(batch.schema.names, values, strict=True))
+    except (OSError, ValueError, OverflowError, pyarrow.ArrowException) as error:
         raise _unreadable(path, error) from None
 
 
 def _unreadable(path: str, error: Exception) -> InputError:
-    return InputError(f"Cannot read {path}: {str(error).splitlines()[0]:.200}.")
+    reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+    return InputError(f"Cannot read {path}: {reason:.200}.")

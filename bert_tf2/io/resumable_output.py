@@ -99,6 +99,8 @@ class UnfinishedOutput:
         is_valid = is_valid and all(name in grown and grown[name].stat().st_size >= sizes[name] for name in names)
         if not is_valid or settings != self._settings:
             logger.info("%s was started with other settings; starting over.", self.output_file)
+            # If this process is killed before its first commit, the state would seem to be that of the new files.
+            (self._unfinished / _STATE).unlink(missing_ok=True)
             return {}, {}
         return done, sizes
 

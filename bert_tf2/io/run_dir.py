@@ -47,7 +47,7 @@ def describe(output_dir: str | os.PathLike[str], config: Any) -> Path:
         "command": command(),
         "folder": os.getcwd(),
         "versions": versions(),
-        "config": flat_values(config),
+        "config": json_files.plain(flat_values(config)),
     }
     path = file_system.path(output_dir) / run_files.RUNS / f"{started:%Y%m%d-%H%M%S}-{os.getpid()}.json"
     with replacing(path) as file:

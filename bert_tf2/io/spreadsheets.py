@@ -11,10 +11,8 @@ import importlib.util
 import logging
 import re
 import warnings
-import zipfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
-from xml.etree import ElementTree
 
 from bert_tf2.errors import MOST_NAMED, InputError, some
 from bert_tf2.io import file_system
@@ -45,7 +43,7 @@ class Workbook(NamedTuple):
         return cls(path) if path.lower().endswith(".xlsx") else None
 
 
-def read(path: str) -> Iterator[tuple[int, list[str]]]:
+def read(path: str, takes_sheet: bool = True) -> Iterator[tuple[int, list[str]]]:
     """The number of each row that is not empty, as Excel shows it, and its cells as texts.
 
     Whole numbers have no decimal point, truth values are `true` and `false`, dates are 2026-01-31. All rows have at
@@ -53,6 +51,7 @@ def read(path: str) -> Iterator[tuple[int, list[str]]]:
 
     Args:
       path: see `Workbook.of`.
+      takes_sheet: whether users can name a sheet, as the log then tells them if there are several.
 
     Raises:
       InputError: openpyxl is not installed, the file cannot be read, or has no such sheet.
@@ -63,7 +62,6 @@ def read(path: str) -> Iterator[tuple[int, list[str]]]:
             "Or save the sheet as CSV."
         )
     import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
 
     book, name = Workbook.of(path) or Workbook(path)
     width = 0
@@ -72,7 +70,7 @@ def read(path: str) -> Iterator[tuple[int, list[str]]]:
             warnings.simplefilter("ignore")  # about features of Excel that openpyxl ignores; none contains cells
             workbook = openpyxl.load_workbook(file_system.local_copy(book), read_only=True, data_only=True)
         try:
-            sheet = _sheet(workbook, book, name)
+            sheet = _sheet(workbook, book, name, takes_sheet)
             sheet.reset_dimensions()  # some programs write wrong dimensions, and cells would be missing
             for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
                 cells = list(map(_text, row))
@@ -83,29 +81,30 @@ def read(path: str) -> Iterator[tuple[int, list[str]]]:
                     yield number, cells + [""] * (width - len(cells))
         finally:
             workbook.close()
-    except (OSError, zipfile.BadZipFile, InvalidFileException, ElementTree.ParseError, KeyError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # openpyxl and its parsers raise almost any for a corrupt file
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"Cannot read {book} as an Excel workbook: {reason:.200}.") from None
 
 
-def _sheet(workbook: Any, path: str, name: str | None) -> Any:
+def _sheet(workbook: Any, path: str, name: str | None, takes_sheet: bool) -> Any:
     sheets = {sheet.title: sheet for sheet in workbook.worksheets}
     if not sheets:
         raise InputError(f"{path} has no sheet with cells.")
     if name is None:
         name = next(iter(sheets))
         if len(sheets) > 1:
-            _log_sheet(path, name, some((f"{path}#{other}" for other in sheets if other != name), 3))
+            others = some((f"{path}#{other}" for other in sheets if other != name), 3)
+            _log_sheet(path, name, f"give {others}" if takes_sheet else "save it as a file of its own")
     if name not in sheets:
         raise InputError(f"{path} has no sheet {name!r:.60}; it has {some(map(repr, sheets), MOST_NAMED)}.")
     return sheets[name]
 
 
 @functools.cache  # a file may be read more than once
-def _log_sheet(path: str, name: str, others: str) -> None:
-    logger.info("%s: reading the first sheet, %r; to read another one, give %s.", path, name, others)
+def _log_sheet(path: str, name: str, advice: str) -> None:
+    logger.info("%s: reading the first sheet, %r; to read another one, %s.", path, name, advice)
 
 
 def _text(value: Any) -> str:

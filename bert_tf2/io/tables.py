@@ -12,6 +12,7 @@ Texts are UTF-8, with or without a byte order mark, unless a `Form` says otherwi
 
 import dataclasses
 import itertools
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -61,7 +62,17 @@ class Table:
         return self.names is not None and column in self.names
 
     def named_rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The position of each row, for errors, and its cells by the names of their columns."""
+        """The position of each row, for errors, and its cells by the names of their columns.
+
+        Raises:
+          InputError: two columns have the same name; or an error of reading `blocks`.
+        """
+        if self.width is not None:
+            for name, count in Counter(self.names or ()).items():
+                if name and count > 1:
+                    raise InputError(
+                        f"{self.path} has {count} columns {name!r:.60}; rename or remove all but one of them."
+                    )
         for block in self.blocks:
             for line, row in zip(block.lines, block.rows, strict=True):
                 named = row if self.width is None else dict(zip(self.names or (), row, strict=True))
@@ -233,9 +244,8 @@ def _open_parquet(path: str, columns: Collection[str]) -> Table:
     def rows() -> Iterator[tuple[int, tuple[Any, ...]]]:
         number = 0
         with file:
-            for batch in parquet_files.batches(path, file, selected):
-                cells = dict(zip(batch.schema.names, (column.to_pylist() for column in batch.columns), strict=True))
-                nulls = [None] * batch.num_rows
+            for count, cells in parquet_files.batches(path, file, selected):
+                nulls = [None] * count
                 for row in zip(*(cells.get(name, nulls) for name in names), strict=True):
                     number += 1
                     yield number, row

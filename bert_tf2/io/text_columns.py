@@ -76,7 +76,8 @@ def find(path: str, name: str, specified: Form | None = None) -> TextColumn:
     has_header = not delimited.is_number(name)
     is_csv = kind == "csv"
     if kind == "xlsx":
-        return _in_first_row(path, TextColumn(name, kind, has_header=has_header), next(spreadsheets.read(path), None))
+        first = next(spreadsheets.read(path, takes_sheet=False), None)
+        return _in_first_row(path, TextColumn(name, kind, has_header=has_header), first)
     form = delimited.find_form(path, [name] if is_csv else [], has_header, is_csv, specified)
     column = TextColumn(name, str(kind), has_header=has_header, form=form)
     if kind in ("json", "json lines"):
@@ -206,6 +207,8 @@ def _text(value: Any, path: str, where: str, column: TextColumn) -> str:
         return ""
     if not isinstance(value, str):
         raise InputError(f"{path}, {where}: {column.name} is {value!r:.60}; it must be a text.")
+    if not files.is_unicode(value):
+        raise InputError(f"{path}, {where}: {column.name} is not valid Unicode (it contains an unpaired surrogate).")
     return value
 
 
@@ -299,7 +302,7 @@ def _after_csv_rows(path: str, column: TextColumn, start: int, min_bytes: int) -
 
 def _sheet_texts(path: str, column: TextColumn) -> list[str]:
     """The texts of a sheet, which has a million rows at most."""
-    rows = spreadsheets.read(path)
+    rows = spreadsheets.read(path, takes_sheet=False)
     if column.has_header:
         next(rows, None)
     return [cells[column.index] for _, cells in rows]
@@ -335,9 +338,9 @@ def _parquet_texts(path: str, start: int, end: int, column: TextColumn) -> Itera
             if not start <= begin < end:
                 continue
             left, rows_left = ends[index] - begin, file.metadata.row_group(index).num_rows
-            for batch in parquet_files.batches(path, file, [column.name], [index]):
-                size = left * batch.num_rows // rows_left
-                left, rows_left = left - size, rows_left - batch.num_rows
-                values = batch.column(0).to_pylist()
+            for count, cells in parquet_files.batches(path, file, [column.name], [index]):
+                size = left * count // rows_left
+                left, rows_left = left - size, rows_left - count
+                values = cells[column.name]
                 yield [_text(value, path, f"row {number + n}", column) for n, value in enumerate(values, 1)], size
-                number += batch.num_rows
+                number += count

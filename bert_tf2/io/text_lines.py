@@ -2,7 +2,6 @@
 
 import codecs
 import contextlib
-import gzip
 import io
 import itertools
 import os
@@ -155,7 +154,7 @@ def read_decoded(path: str, encoding: str | None) -> Iterator[str]:
 def _read_other_encoding(path: str, encoding: str) -> Iterator[str]:
     number = 0
     try:
-        opened = files.open_bytes(path) if path != STANDARD_INPUT else contextlib.nullcontext(sys.stdin.buffer)
+        opened = files.open_bytes(path) if path != STANDARD_INPUT else contextlib.nullcontext(_standard_input())
         with opened as file, io.TextIOWrapper(file, encoding, newline="\n") as text:
             for number, line in enumerate(text, 1):  # noqa: B007 (used in the error below)
                 yield line.removesuffix("\n")
@@ -168,10 +167,21 @@ def _read_other_encoding(path: str, encoding: str) -> Iterator[str]:
         raise files.cannot_read(path, error) from None
 
 
+def _standard_input() -> Any:
+    """The bytes of standard input.
+
+    Raises:
+      InputError: it is closed, as in some services.
+    """
+    if sys.stdin is None:
+        raise InputError("Standard input is closed; connect it to a file or a pipe, or name a file.")
+    return sys.stdin.buffer
+
+
 def _lines(path: str) -> Iterator[str | None]:
     """The lines of an input; None whenever no more input is waiting."""
     if path == STANDARD_INPUT:
-        return _decode_stream(sys.stdin.buffer, "standard input")
+        return _decode_stream(_standard_input(), "standard input")
     # A pipe, for example, cannot be opened twice, which detecting the compression would need.
     is_pipe = not file_system.is_remote(path) and os.path.exists(path) and not os.path.isfile(path)
     return _read_pipe(path) if is_pipe else files.read_lines(path)
@@ -201,7 +211,7 @@ def _decode_stream(file: Any, name: str) -> Iterator[str | None]:
 def _split(file: Any) -> Iterator[bytes | None]:
     """The lines of a stream, which may be gzip; None whenever no more input is waiting."""
     if file.peek(2)[:2] == b"\x1f\x8b":
-        with gzip.open(file) as decompressed:
+        with files.gunzipped(file) as decompressed:
             for line in decompressed:
                 yield line.removesuffix(b"\n")
         return

@@ -5,6 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# An array grows to at most this many elements, or this many times those that are needed: if a document that is much
+# longer than the others comes first, the estimate of the final size exceeds any memory.
+_SMALL, _MOST_TIMES = 1 << 24, 8
+
 
 class GrowingArray:
     """An array that grows at its end, initially empty.
@@ -34,7 +38,7 @@ class GrowingArray:
         """
         needed = self.size + size
         if needed > len(self._array):
-            expected = 1.05 * self.size / fraction if fraction else 0.0
+            expected = min(1.05 * self.size / fraction if fraction else 0.0, max(_SMALL, _MOST_TIMES * needed))
             grown = np.empty((max(needed + self.size // 2, int(expected)), *self._array.shape[1:]), self._array.dtype)
             grown[: self.size] = self.filled()
             self._array = grown

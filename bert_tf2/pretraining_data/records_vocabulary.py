@@ -41,8 +41,8 @@ def entry(vocabulary: VocabularyFile) -> dict[str, Any]:
 def find(records: str) -> RecordsVocabulary | None:
     """The vocabulary of a record file, according to the summary next to it.
 
-    None if there is no summary, or one of an older version; also if the vocabulary is gone or has changed, which is
-    logged.
+    None if there is no summary, or one of an older version or of other records; also if the vocabulary is gone or has
+    changed, which is logged.
 
     Args:
       records: path of a file that `create_pretraining_data.py` wrote.
@@ -69,18 +69,27 @@ def find(records: str) -> RecordsVocabulary | None:
 
 
 def _summary(records: str) -> dict[str, Any] | None:
-    """The summary next to a record file, if it has an entry about the vocabulary."""
+    """The summary next to a record file, if it has an entry about the vocabulary and is about this file.
+
+    A run that was interrupted leaves the summary of an earlier one beside new records, which have other sizes.
+    """
     directory, name = os.path.split(records)
     for path in (run_files.summary_of_records(records), os.path.join(directory, run_files.DATA_SUMMARY)):
         try:
             content = json_files.read(path) if file_system.isfile(path) else {}
-        except InputError:  # it is the file of another program
+            if _ENTRY in content and (name, file_system.getsize(records)) in _files(content):
+                return dict(content)
+        except (OSError, ValueError, TypeError, KeyError):  # it is the file of another program
             continue
-        if isinstance(content, dict) and _ENTRY in content:
-            outputs = [*content.get("outputs", ()), content.get("eval_output", "")]
-            if name in map(os.path.basename, map(str, outputs)):
-                return content
     return None
+
+
+def _files(summary: dict[str, Any]) -> list[tuple[str, int]]:
+    """The names and sizes of the record files that a summary is about."""
+    files = list(zip(summary["outputs"], summary["sizes"], strict=True))
+    if "eval_output" in summary:
+        files.append((summary["eval_output"], summary["eval_size"]))
+    return [(os.path.basename(path), size) for path, size in files]
 
 
 def _digest(vocabulary: VocabularyFile) -> str:

@@ -145,7 +145,7 @@ class Job:
     @property
     def marks_words(self) -> bool:
         """Whether it is known which Chinese characters form words."""
-        return self.segmented_text or self.word_list is not None
+        return self.segmented_text or bool(self.word_list)
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -42,6 +42,13 @@ def test_the_header_takes_precedence_over_the_number_of_columns(tmp_path: Path) 
     assert rows(path, ("text",))[0] == ["text", "more,label"]
 
 
+def test_a_header_is_enough_however_many_lines_the_rows_have(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    text = "a paragraph\n" * 150
+    path.write_text("text;label\n" + f'"{text}";x\n' * 3)
+    assert rows(path)[-1] == [text, "x"]
+
+
 def test_ambiguous_delimiters_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("a;b,x\nc;d,y\n")

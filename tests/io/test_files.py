@@ -1,11 +1,12 @@
 """Finding and reading files."""
 
+import gzip
 import os
 
 import pytest
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import files
+from bert_tf2.io import files, json_files, text_lines
 
 
 def test_expand_keeps_the_order_and_sorts_globs(tmp_path):
@@ -77,3 +78,26 @@ def test_read_errors(tmp_path):
         list(files.read_lines(path))
     with pytest.raises(InputError, match=r"Cannot read .*none\.txt: No such file"):
         list(files.read_lines(tmp_path / "none.txt"))
+
+
+@pytest.mark.parametrize(
+    "read", [lambda path: list(files.read_lines(path)), json_files.read, text_lines.detect_encoding]
+)
+def test_gzip_with_corrupt_content(tmp_path, read):
+    """Its end is intact; zlib's error about it is not an OSError."""
+    content = gzip.compress(b'["text"]\n' * 99)
+    (tmp_path / "a.gz").write_bytes(content[:10] + b"\xff" + content[11:])
+    with pytest.raises(InputError, match=r"^Cannot read .*a\.gz: .*invalid block type; it is corrupt or truncated\.$"):
+        read(str(tmp_path / "a.gz"))
+
+
+def test_pipes_are_refused_as_they_are_opened_more_than_once():
+    """What the first reading takes would be missing in the second: `--predict_file=<(zcat words.gz)`."""
+    read_end, write_end = os.pipe()
+    os.write(write_end, b"first\n" * 5000)
+    os.close(write_end)
+    try:
+        with pytest.raises(InputError, match=rf"^/dev/fd/{read_end} is a pipe or a terminal, which can be read only"):
+            list(files.read_lines(f"/dev/fd/{read_end}"))
+    finally:
+        os.close(read_end)

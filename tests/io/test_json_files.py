@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import tracemalloc
 
 import pytest
@@ -79,6 +80,11 @@ def test_values_of_a_type():
     ):
         with pytest.raises(InputError, match=message):
             json_files.get(values, key, expected, "a.json")
+
+
+def test_values_of_flags():
+    values = {"a": math.inf, "b": -math.inf, "c": math.nan, "d": 0.5, "e": None, "f": "x", "g": True}
+    assert json_files.plain(values) == {**values, "a": "inf", "b": "-inf", "c": "nan"}
 
 
 def test_lines_escape_lone_surrogates():

@@ -71,6 +71,15 @@ def test_other_settings_start_over(root: str, caplog: pytest.LogCaptureFixture) 
         assert (output.directory / "a").read_bytes() == b"2"
 
 
+def test_a_kill_after_starting_over_leaves_nothing_of_the_first_settings(root: str) -> None:
+    killed(write(root, b"one"))
+    output = write(root, b"other", settings=2, at_once=False)  # which is not committed
+    output._files["a"].flush()
+    killed(output)
+    with UnfinishedOutput(f"{root}/out", NAMES, {"setting": 1}) as output:
+        assert (output.done, output.is_empty("a")) == ({}, True)
+
+
 def test_a_lost_file_starts_over(root: str) -> None:
     killed(write(root, b"one"))
     for path in list(resumable_output.unfinished_directory(f"{root}/out").iterdir()):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import shlex
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 from helpers.repository import REPOSITORY
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import run_dir
+from bert_tf2.io import json_files, run_dir
 
 
 def test_a_second_process_is_refused(tmp_path):
@@ -68,3 +69,9 @@ def test_the_command_can_be_repeated(tmp_path, how, expected):
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True, env=environment)
     assert shlex.split(done.stdout) == expected
+
+
+def test_a_description_is_json_whatever_the_numbers(tmp_path):
+    path = run_dir.describe(tmp_path, Inner(weight_decay=math.inf))
+    assert json_files.read_object(path)["config"]["weight_decay"] == "inf"
+    assert run_dir.latest(tmp_path) == json_files.read_object(path)

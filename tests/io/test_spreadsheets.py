@@ -3,6 +3,7 @@
 import datetime
 import importlib.util
 import logging
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,18 @@ def test_sheets(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert list(spreadsheets.read(f"{path}#dev")) == [(1, ["y"])]
     with pytest.raises(InputError, match=r"has no sheet 'test'; it has 'train', 'dev'"):
         list(spreadsheets.read(f"{path}#test"))
+
+
+def test_a_workbook_with_corrupt_content(tmp_path: Path) -> None:
+    """zlib's error about it is none of those that openpyxl and zipfile document."""
+    path = Path(write(tmp_path / "a.xlsx", One=[[f"text {number}"] for number in range(999)]))
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        sheet = archive.getinfo("xl/worksheets/sheet1.xml")
+    content[sheet.header_offset + 30 + len(sheet.filename)] = 0xFF  # its first block is of no type
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"Cannot read .*a\.xlsx as an Excel workbook: .*invalid block type\."):
+        list(spreadsheets.read(str(path)))
 
 
 def test_invalid_workbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

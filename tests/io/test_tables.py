@@ -215,6 +215,15 @@ def test_the_error_for_a_missing_column_names_the_columns(tmp_path: Path, column
         table.column(column, "--text_column")
 
 
+def test_rows_by_name_need_distinct_names(tmp_path: Path) -> None:
+    """A column without a name, as spreadsheets leave them, is none that anything reads."""
+    table = open_table(write(tmp_path / "a.csv", "context,,\na,,\n"), header=True)
+    assert list(table.named_rows()) == [(f"{tmp_path}/a.csv, line 2", {"context": "a", "": ""})]
+    table = open_table(write(tmp_path / "a.csv", "context,question,context\na,b,c\n"), header=True)
+    with pytest.raises(InputError, match=r"a\.csv has 2 columns 'context'; rename or remove all but"):
+        next(table.named_rows())
+
+
 def test_a_header_that_was_not_split(tmp_path: Path) -> None:
     table = open_table(write(tmp_path / "a.csv", "text^label\na^1\n"), header=True)
     with pytest.raises(

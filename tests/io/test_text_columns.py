@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import logging
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from bert_tf2.errors import InputError
-from bert_tf2.io import text_columns, text_shards
+from bert_tf2.io import tables, text_columns, text_shards
 from bert_tf2.io.delimited import Form
 
 RNG = random.Random(1)
@@ -140,6 +141,7 @@ def test_tables_are_plain_text_without_a_column(tmp_path: Path) -> None:
     ("name", "content", "sentence"),
     [
         ("a.jsonl", '{"text": "a"}\n' * 30 + '{"text": 5}\n', "a.jsonl, line 31: text is 5; it must be a text"),
+        ("a.jsonl", '{"text": "a"}\n' * 30 + '{"text": "\\ud83d"}\n', "a.jsonl, line 31: text is not valid Unicode"),
         (
             "a.jsonl",
             '{"text": "a"}\n' * 30 + '{"txt": "a"}\n',
@@ -187,3 +189,27 @@ def test_errors_name_the_row_of_parquet(tmp_path: Path, group_bytes: int) -> Non
         texts_of(text_shards.plan([str(path)], group_bytes, "text"))
     with pytest.raises(InputError, match=r"has no column 'txt' .*; it has 'text', 'other'"):
         text_shards.plan([str(path)], group_bytes, "txt")
+
+
+def test_parquet_with_texts_that_are_not_utf8(tmp_path: Path) -> None:
+    """As programs write them that do not check their strings."""
+    path = str(tmp_path / "a.parquet")
+    parquet.write_table(pyarrow.table({"text": pyarrow.array([b"good", b"\xff"]).view(pyarrow.string())}), path)
+    for read in (
+        lambda: texts_of(text_shards.plan([path], 1 << 40, "text")),
+        lambda: list(tables.open_table(path, header=True).blocks),
+    ):
+        with pytest.raises(InputError, match=r"^Cannot read .*a\.parquet: .* can't decode byte 0xff"):
+            read()
+
+
+def test_other_sheets_are_read_from_files_of_their_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """`--input_file` takes paths and globs, but no sheet of a workbook."""
+    caplog.set_level(logging.INFO)
+    write_sheet(tmp_path / "a.xlsx", ["one"])
+    workbook = openpyxl.load_workbook(tmp_path / "a.xlsx")
+    workbook.create_sheet("more").append(["text"])
+    workbook.save(tmp_path / "a.xlsx")
+    assert texts_of(text_shards.plan([str(tmp_path / "a.xlsx")], 1 << 40, "text")) == ["one"]
+    (message,) = caplog.messages
+    assert message.endswith("reading the first sheet, 'Sheet'; to read another one, save it as a file of its own.")

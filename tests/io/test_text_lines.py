@@ -104,9 +104,22 @@ def test_standard_input_that_is_not_utf_8(monkeypatch):
             list(text_lines.read(["-"]))
 
 
-def test_corrupt_input(tmp_path, monkeypatch):
+def test_standard_input_that_is_closed(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    for read in (lambda: text_lines.read(["-"]), lambda: text_lines.read_decoded("-", "cp1252")):
+        with pytest.raises(InputError, match=r"^Standard input is closed; connect it"):
+            list(read())
+
+
+PACKED = gzip.compress(os.urandom(1000).hex().encode())
+
+
+@pytest.mark.parametrize(
+    "content", [PACKED[:500], PACKED[:10] + b"\xff" + PACKED[11:]], ids=["truncated", "no type of a block"]
+)
+def test_corrupt_input(tmp_path, monkeypatch, content):
     path = tmp_path / "cut.gz"
-    path.write_bytes(gzip.compress(os.urandom(1000).hex().encode())[:500])
+    path.write_bytes(content)
     with pytest.raises(InputError, match=r"cut\.gz: .* corrupt or truncated"):
         list(text_lines.read([str(path)]))
     with open(path, "rb") as file:

@@ -35,6 +35,14 @@ def test_unfilled_room_is_not_included() -> None:
     assert array.filled().tolist() == [1, 2, 3]
 
 
+def test_a_wrong_estimate_does_not_exceed_memory() -> None:
+    """A document of a third of the text may be the first of a million."""
+    array = GrowingArray((2,), np.int64)
+    array.append(np.ones((30_000, 2), np.int64), 0.0)
+    array.append(np.zeros((30_000, 2), np.int64), 1e-12)
+    assert array.filled().sum() == 60_000
+
+
 @pytest.mark.parametrize(("fractions", "copies"), [("right", 2), ("none", 25), ("too high", 25)])
 def test_it_is_rarely_copied(fractions: str, copies: int, monkeypatch: pytest.MonkeyPatch) -> None:
     allocations = []

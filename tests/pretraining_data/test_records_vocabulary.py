@@ -66,3 +66,12 @@ def test_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pyte
         message.format("has changed since"),
         message.format("is gone"),
     ]
+
+
+def test_other_records_than_those_of_the_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a killed run leaves them that makes the files of a directory again, with other flags."""
+    create(tmp_path, "records/", monkeypatch)
+    records = tmp_path / "records/part-00000-of-00001"
+    assert records_vocabulary.find(str(records))
+    records.write_bytes(2 * records.read_bytes())
+    assert records_vocabulary.find(str(records)) is None

@@ -7,7 +7,6 @@ is finished, and with which flags and files.
 import gc
 import json
 import logging
-import math
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -61,10 +60,7 @@ def run_once(config: Config, run: Callable[[Config], Results | None], is_chief: 
 
 def plain_flags(config: FinetuningConfig) -> dict[str, Any]:
     """All flags, with values that JSON can represent."""
-    return {
-        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in run_dir.flat_values(config).items()
-    }
+    return json_files.plain(run_dir.flat_values(config))
 
 
 def _record(config: FinetuningConfig) -> dict[str, Any]:

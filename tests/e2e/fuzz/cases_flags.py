@@ -12,11 +12,11 @@ CASES: dict[str, Case] = {}
 # --- Empty paths -----------------------------------------------------------------------------------------------------
 
 for command, name in (
-    *(("create", name) for name in ("input_file", "output_file", "vocab_file", "spm_model_file")),
+    *(("create", name) for name in ("input_file", "output_file", "vocab_file", "spm_model_file", "word_list")),
     *(("vocab", name) for name in ("input_file", "output_file", "extend")),
     *(("pretrain", name) for name in ("output_dir", "init_checkpoint")),
     *(("classify", name) for name in ("train_file", "vocab_file", "output_dir", "init_checkpoint", "labels_file")),
-    *(("classify", name) for name in ("teacher", "unlabeled_file")),
+    *(("classify", name) for name in ("teacher", "unlabeled_file", "config")),
     ("classify_predict", "predict_file"),
     *(("squad", name) for name in ("train_file", "output_dir", "init_checkpoint")),
     ("squad_predict", "predict_file"),
