@@ -88,7 +88,7 @@ def open_reader(prefix: str) -> Reader:
     """Opens a checkpoint; raises `DamagedCheckpointError` if it is corrupt or not a checkpoint."""
     try:
         return model_garden.with_google_names(tf.compat.v1.train.NewCheckpointReader(prefix))
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:  # IndexError: the file is truncated
         raise DamagedCheckpointError(
             f"{prefix} is not a readable TensorFlow checkpoint ({_first_line(error)}); use another one."
         ) from None

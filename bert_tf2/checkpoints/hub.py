@@ -98,7 +98,10 @@ def _download(name: str, revision: str | None, info: "ModelInfo") -> str:
     for file in missing:
         path = huggingface_hub.hf_hub_download(name, file, revision=revision)
         _verify(path, files[file])
-    directory = Path(str(huggingface_hub.try_to_load_from_cache(name, needed[0], revision=info.sha))).parent
+    weights_file = huggingface_hub.try_to_load_from_cache(name, needed[0], revision=info.sha)
+    if not isinstance(weights_file, str):
+        raise _NotDownloadedError("it has changed since its files were listed; run the same command again")
+    directory = Path(weights_file).parent
     if missing:
         logger.info("%s is in %s.", _full_name(name, revision), directory)
     return os.fspath(directory)

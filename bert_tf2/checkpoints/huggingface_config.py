@@ -248,23 +248,23 @@ class _AddedToken(NamedTuple):
 
 def _added_tokens(contents: Mapping[str, Mapping[str, Any]]) -> dict[str, _AddedToken]:
     """The tokens that a tokenizer's files add to its vocabulary, without the five special ones."""
-    tokens: dict[Any, _AddedToken] = {
-        token: _AddedToken.of(index, {}) for token, index in contents[_ADDED_TOKENS_FILE].items()
-    }
+    tokens: list[tuple[Any, _AddedToken]] = [
+        (token, _AddedToken.of(index, {})) for token, index in contents[_ADDED_TOKENS_FILE].items()
+    ]
     listed = contents[_TOKENIZER_FILE].get("added_tokens")
-    tokens |= {_token_text(entry): _AddedToken.of(entry.get("id"), entry) for entry in _dicts(listed)}
+    tokens += [(_token_text(entry), _AddedToken.of(entry.get("id"), entry)) for entry in _dicts(listed)]
     decoder = contents[_TOKENIZER_CONFIG_FILE].get("added_tokens_decoder")
     if isinstance(decoder, dict):
         entries = {int(index): entry for index, entry in decoder.items() if index.isdecimal()}
-        tokens |= {
-            _token_text(entry): _AddedToken.of(index, entry)
+        tokens += [
+            (_token_text(entry), _AddedToken.of(index, entry))
             for index, entry in entries.items()
             if isinstance(entry, dict)
-        }
+        ]
     special = SPECIAL_TOKENS_MAP.values()
     return {
         token: entry
-        for token, entry in tokens.items()
+        for token, entry in tokens
         if isinstance(token, str) and type(entry.index) is int and token not in special
     }
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2.checkpoints.safetensors import Arrays, StoredArray, not_float_error
+from bert_tf2.checkpoints.safetensors import Arrays, StoredArray, local_weights, not_float_error
 from bert_tf2.errors import InputError
 from bert_tf2.io import file_system
 
@@ -31,6 +31,7 @@ def open_h5(path: str | os.PathLike[str]) -> Arrays:
     import h5py
 
     path = os.fspath(path)
+    local = local_weights(path)
     keys: dict[str, list[str]] = {}
     arrays: Arrays = {}
 
@@ -45,7 +46,7 @@ def open_h5(path: str | os.PathLike[str]) -> Arrays:
             arrays.setdefault(name, _stored_array(path, key, name, is_kernel, item))
 
     try:
-        with h5py.File(file_system.local_copy(path), "r") as file:
+        with h5py.File(local, "r") as file:
             file.visititems(visit)
     except InputError:
         raise

@@ -190,7 +190,7 @@ def find_bert_config(
         if init_checkpoint:
             check_exists(init_checkpoint)
             if config := _config_of_weights(init_checkpoint):
-                return config
+                return config.with_first_layers(num_hidden_layers, init_checkpoint)
         advice = "give --bert_config_file, the JSON file with the model config."
         raise _missing(init_checkpoint, output_dir, CONFIG_FILE, advice)
     config = BertConfig.from_json_file(str(bert_config_file or own_file))
@@ -436,8 +436,9 @@ def _case_of_saved_model(init_checkpoint: str) -> bool | None:
     """Whether a TF-Hub SavedModel is for lower-cased text; None if it does not specify it, or is not a SavedModel."""
     if not (file_system.isdir(init_checkpoint) and listing.is_saved_model(init_checkpoint)):
         return None
-    reader = google.open_reader(listing.find(init_checkpoint))
-    return bool(reader.get_tensor(_CASE_VARIABLE)) if reader.has_tensor(_CASE_VARIABLE) else None
+    prefix = listing.find(init_checkpoint)
+    reader = google.open_reader(prefix)
+    return bool(google.read(reader, _CASE_VARIABLE, prefix)) if reader.has_tensor(_CASE_VARIABLE) else None
 
 
 def _tokenizer_settings(init_checkpoint: str | None) -> TokenizerSettings:

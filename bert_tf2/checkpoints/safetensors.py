@@ -56,13 +56,12 @@ def not_float_error(array: str) -> InputError:
     )
 
 
-def open_safetensors(path: str | os.PathLike[str]) -> Arrays:
-    """The arrays of a safetensors file; each is read on demand.
+def local_weights(path: str) -> str:
+    """A local path to a file of weights in any format; see `file_system.local_copy`.
 
     Raises:
-      InputError: the file cannot be read, is not a safetensors file, or is truncated.
+      InputError: the file cannot be read, or is a Git LFS pointer.
     """
-    path = os.fspath(path)
     try:
         local = file_system.local_copy(path)
         with file_system.open(local, "rb") as file:
@@ -71,6 +70,17 @@ def open_safetensors(path: str | os.PathLike[str]) -> Arrays:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from None
     if start == _GIT_LFS_POINTER:
         raise InputError(f"{path} is a Git LFS pointer, not the weights; fetch them with git lfs pull.")
+    return local
+
+
+def open_safetensors(path: str | os.PathLike[str]) -> Arrays:
+    """The arrays of a safetensors file; each is read on demand.
+
+    Raises:
+      InputError: the file cannot be read, is not a safetensors file, or is truncated.
+    """
+    path = os.fspath(path)
+    local = local_weights(path)
     with _opened(path, local) as file:
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (it is not a dictionary)
         types = {name: (tuple(view.get_shape()), view.get_dtype()) for name, view in slices.items()}

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2.checkpoints.safetensors import Arrays, StoredArray, not_float_error
+from bert_tf2.checkpoints.safetensors import Arrays, StoredArray, local_weights, not_float_error
 from bert_tf2.errors import InputError
 from bert_tf2.io import file_system
 
@@ -95,8 +95,8 @@ def open_pytorch(path: str | os.PathLike[str]) -> Arrays:
       InputError: the file cannot be read, is corrupt, or is not a dictionary of tensors.
     """
     path = os.fspath(path)
+    local = local_weights(path)
     try:
-        local = file_system.local_copy(path)
         tensors, read_storage = (_open_zip if zipfile.is_zipfile(local) else _open_legacy)(local)
         if not isinstance(tensors, dict):
             raise pickle.UnpicklingError(f"it holds a {type(tensors).__name__} instead of a dictionary of tensors")
@@ -113,7 +113,10 @@ def open_pytorch(path: str | os.PathLike[str]) -> Arrays:
 
 def _open_zip(path: str) -> tuple[Any, Callable[[_Storage], bytes]]:
     with zipfile.ZipFile(path) as archive:
-        prefix = next(name for name in archive.namelist() if name.endswith("data.pkl")).removesuffix("data.pkl")
+        prefixes = [name.removesuffix("data.pkl") for name in archive.namelist() if name.endswith("data.pkl")]
+        if not prefixes:
+            raise pickle.UnpicklingError("the archive has no data.pkl")
+        prefix = prefixes[0]
         if f"{prefix}byteorder" in archive.namelist() and archive.read(f"{prefix}byteorder") != b"little":
             raise pickle.UnpicklingError("it was written on a big-endian machine")
         with archive.open(f"{prefix}data.pkl") as file:

@@ -20,7 +20,7 @@ from bert_tf2.conversion import output as conversion_output
 from bert_tf2.conversion import vocab_growth
 from bert_tf2.conversion.config import HEADS, ConversionConfig
 from bert_tf2.errors import InputError, counted, some
-from bert_tf2.io import file_system
+from bert_tf2.io import atomic, file_system
 from bert_tf2.tasks.finetuning import best_weights
 from bert_tf2.tokenization.auto import SENTENCEPIECE_FILE, check_vocab_size
 from bert_tf2.tokenization.vocab_file import check_in_vocab
@@ -42,6 +42,7 @@ def convert(config: ConversionConfig) -> None:
         vocabularies do not match, or labels or pieces cannot be stored one per line.
       OSError: the directory cannot be written.
     """
+    atomic.check_writable(config.output_dir)
     if config.use_best:
         best_weights.check(config.init_checkpoint)
     else:
@@ -90,6 +91,7 @@ def convert(config: ConversionConfig) -> None:
         options=_options(config, source, vocab_file, added_tokens),
         new_positions=config.max_position_embeddings,
         spm_model_file=_spm_model_file(config, source),
+        task_directory=source.directory if source.format == "google" else None,
     )
     written = conversion_output.write(config.output_dir, output)
     print(_table(source, target, destinations, allowed))

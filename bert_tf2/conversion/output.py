@@ -22,15 +22,23 @@ from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, file_system, files, json_files, run_files
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.multiple_choice.task_description import MultipleChoiceDescription
+from bert_tf2.tasks.squad.task_description import TaskDescription as SquadDescription
 from bert_tf2.tasks.tagging.task_description import TaggingDescription
 from bert_tf2.tokenization.auto import VocabularyFile, write_options
 from bert_tf2.tokenization.vocab_file import load_vocab, vocab_of_lines, with_added, with_lines
 
 logger = logging.getLogger(__name__)
 
-Description = MultipleChoiceDescription | TaggingDescription | TaskDescription
+Description = MultipleChoiceDescription | SquadDescription | TaggingDescription | TaskDescription
 
 _MAX_SEQ_LENGTH = 128
+# Classes in transformers -> the descriptions of models with their heads.
+_DESCRIPTIONS: dict[str, type[Description]] = {
+    "BertForMultipleChoice": MultipleChoiceDescription,
+    "BertForQuestionAnswering": SquadDescription,
+    "BertForSequenceClassification": TaskDescription,
+    "BertForTokenClassification": TaggingDescription,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +57,7 @@ class Output:
       options: the tokenizer's other options.
       new_positions: the number of positions, if it was changed and so differs from those files; or None.
       spm_model_file: the SentencePiece model to copy, for a model without a WordPiece vocabulary; or None.
+      task_directory: the directory of the model whose `task.json` to keep, if it belongs to the same head; or None.
     """
 
     format: str
@@ -62,6 +71,7 @@ class Output:
     options: TokenizerOptions = PLAIN
     new_positions: int | None = None
     spm_model_file: str | None = None
+    task_directory: str | None = None
 
     @property
     def vocab(self) -> dict[str, int] | None:
@@ -182,11 +192,16 @@ def _write_google(directory: Path, output: Output, description: Description | No
 def _description(output: Output) -> Description | None:
     """The description of the model's task, which Google's format stores in its own files.
 
-    None for Hugging Face's format, and for models without a classifier, tagger or multiple-choice head.
+    None for Hugging Face's format, for models without the head of a task, and for question answering without
+    `task.json`.
     """
     config = output.config
     if output.format == "huggingface":
         return None
+    kind = _DESCRIPTIONS.get(str(config.architecture))
+    saved = kind.load_if_own(output.task_directory) if kind and output.task_directory else None
+    if saved is not None:
+        return dataclasses.replace(saved, do_lower_case=output.do_lower_case)
     if config.architecture == "BertForTokenClassification":
         return TaggingDescription(
             labels=config.labels,

@@ -1,4 +1,4 @@
-"""The text of a span of pieces, computed inside a graph as `squad.answers` does it.
+"""The text of a span of pieces, computed inside a graph as `squad.span_selection` does it.
 
 Shapes: `B` questions, `W` words and `P` pieces of all contexts.
 """
@@ -94,7 +94,7 @@ def _detokenize(tokenizer: GraphTokenizer, ids: tf.RaggedTensor) -> tf.Tensor:
 
 
 def _align(predicted: tf.Tensor, tokenized: tf.Tensor, characters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The alignment of `squad.fast_answers` for each row: the first character of the answer in the words, and its end.
+    """The alignment of `squad.span_selection` for each row: the first character of the answer, and its end.
 
     Args:
       predicted: string, the answer, detokenized.

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bert_tf2.configs.long_texts import TRUNCATE_TAIL, WINDOWS
+from bert_tf2.configs.long_texts import HEAD_TAIL, TRUNCATE_TAIL, WINDOWS
 from bert_tf2.errors import InputError
 from bert_tf2.export.program import Outputs, Program, require_tokenizer
 from bert_tf2.export.sequences import CHARACTERS_PER_PIECE, SpecialPieces, join, part_to_read, windows
@@ -79,9 +79,10 @@ def _length_settings(description: TaskDescription) -> dict[str, Any]:
     if description.long_text == WINDOWS:
         stride, pooling = description.window_stride, description.window_pooling
         return {"long_text": WINDOWS, "window_stride": stride, "window_pooling": pooling}
+    parts = 2 if description.long_text == HEAD_TAIL else 1
     return {
         "long_text": description.long_text,
-        "max_characters": CHARACTERS_PER_PIECE * description.max_seq_length,
+        "max_characters": parts * CHARACTERS_PER_PIECE * description.max_seq_length,
     }
 
 

@@ -26,7 +26,7 @@ from bert_tf2.export.sequences import (
     repeated,
 )
 from bert_tf2.export.source import ModelSource
-from bert_tf2.io import file_system
+from bert_tf2.io import file_system, json_files
 from bert_tf2.modeling.encoder import POOLER_VARIABLES
 from bert_tf2.modeling.question_answering import END_LOGITS, START_LOGITS, SpanModel
 from bert_tf2.tasks.finetuning.outputs import fingerprint
@@ -127,7 +127,7 @@ def has_max_context(windows: Windows, positions: tf.Tensor) -> tf.Tensor:
 def best_spans(
     start_logits: tf.Tensor, end_logits: tf.Tensor, windows: Windows, offsets: tf.Tensor, parameters: AnswerParameters
 ) -> Spans:
-    """The best answer of each question, as `squad.fast_answers.predict` ranks them.
+    """The best answer of each question, as `squad.span_selection.predict` ranks them.
 
     Args:
       start_logits: float32 `[M, S]`, minus infinity at padding.
@@ -221,6 +221,7 @@ def build(
 
 
 def _settings(description: TaskDescription, parameters: AnswerParameters) -> dict[str, Any]:
+    threshold = {"null_score_diff_threshold": parameters.null_score_diff_threshold}
     return {
         "problem_type": description.problem_type,
         "max_seq_length": description.max_seq_length,
@@ -232,7 +233,7 @@ def _settings(description: TaskDescription, parameters: AnswerParameters) -> dic
         "language": description.language,
         "n_best_size": parameters.n_best_size,
         "max_answer_length": parameters.max_answer_length,
-        "null_score_diff_threshold": parameters.null_score_diff_threshold,
+        **json_files.without_nan(threshold),
     }
 
 

@@ -57,6 +57,8 @@ def run(config: ExportConfig) -> str:
 
 def _program(config: ExportConfig, source: ModelSource, tokenizer: tf_tokenizer.Tokenizer | None) -> Program:
     description = source.description
+    if isinstance(description, ClassificationDescription | TaggingDescription):
+        task_metadata.check_labels(description.labels, source.directory)
     if isinstance(description, ClassificationDescription):
         return classifier.build(source, description, tokenizer, config.use_averages, config.text_pairs)
     if config.text_pairs is not None:

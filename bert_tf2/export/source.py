@@ -99,12 +99,13 @@ class ModelSource:
                 f"{report.prefix} lacks {some(lacking)}, or has it in another shape; train the model first."
             )
         logger.info("Exporting the weights of %s.", report.prefix)
+        averages = {f"{name}/{checkpoints.AVERAGE}" for name in variables}.intersection(report.unused)
+        if use_averages and not averages:
+            raise InputError(f"--use_averages: {report.prefix} has no moving averages (--ema_decay).")
         if use_averages:
-            averages = checkpoints.load_averages(variables, report.prefix)
-            if not averages:
-                raise InputError(f"--use_averages: {report.prefix} has no moving averages (--ema_decay).")
-            logger.info("Exporting the moving averages of %s.", counted(averages, "variable"))
-        elif any(name.endswith(f"/{checkpoints.AVERAGE}") for name in report.unused):
+            count = checkpoints.load_averages(variables, report.prefix)
+            logger.info("Exporting the moving averages of %s.", counted(count, "variable"))
+        elif averages:
             logger.warning("%s also has moving averages; --use_averages exports them.", report.prefix)
         return list(variables.values())
 

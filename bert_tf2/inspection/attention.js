@@ -539,12 +539,17 @@
   }
 
   async function openText() {
-    text = data.texts[state.text];
+    const number = state.text;
+    const unpackedBytes = await unpacked(number);
+    if (number !== state.text) return; // another text was chosen meanwhile
+    text = data.texts[number];
     size = text.tokens.length;
     isSpecial = text.words.map((word) => word === null);
-    bytes = await unpacked(state.text);
+    bytes = unpackedBytes;
     cache.clear();
     state.layer = Math.min(state.layer, text.layers - 1);
+    if (state.piece >= size) state.piece = -1; // it was of the text before
+    Object.assign(shown, { piece: state.piece, reverse: state.reverse });
     build();
     redraw();
     if (state.piece >= 0) reveal(state.piece);

@@ -87,6 +87,8 @@ class InspectionConfig:
         check_has_effect(self, ("text_b",), self.text is not None, "is the second text of a pair; give --text, too")
         check_has_effect(self, ("score", "output_dir"), self.has_texts, "needs --text or --text_file; give one of them")
         check_has_effect(self, ("batch_size",), self.score, "is for --score; omit it")
+        has_candidates = self.nearest is not None or (self.has_texts and not self.score)
+        check_has_effect(self, ("top_k",), has_candidates, "is for predictions and nearest pieces; omit it")
 
     @property
     def has_texts(self) -> bool:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from bert_tf2 import checkpoints
-from bert_tf2.checkpoints import model_source, pretrained
+from bert_tf2.checkpoints import huggingface, model_source, pretrained
 from bert_tf2.checkpoints.model_source import Source
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.choices import ProblemType
@@ -180,10 +180,13 @@ class Inspector:
             model, head = TaggingModel(config, self.source.shapes["output_bias"][0]), TAGGER
         elif SPAN in self._heads:
             model = SpanModel(config)
+        elif NEXT_SENTENCE in self._heads:  # alone: the model's masked-LM head is not used
+            model = PretrainingModel(config)
         else:
             model = BertModel(config)
         named = model.named_variables() if isinstance(model, BertModel) else cast(Any, model).named_variables
-        variables = checkpoints.tf_variables(named)
+        unused = () if MASKED_LM in self._heads else tuple(huggingface.HEADS[MASKED_LM])
+        variables = checkpoints.tf_variables({name: named[name] for name in named if name not in unused})
         report = model_source.load(variables, self.checkpoint, head, self._num_hidden_layers)
         has_pooler = head == CLASSIFIER or NEXT_SENTENCE in self._heads
         lacking = [n for n in (*report.missing, *report.mismatched) if has_pooler or not n.startswith(_POOLER)]
@@ -250,7 +253,7 @@ class Inspector:
         return Inspection(split)
 
     def _masks(self, split: TextPieces) -> tuple[MaskPrediction, ...]:
-        if not split.masks:
+        if not split.masks or MASKED_LM not in self._heads:
             return ()
         (candidates,) = self._filler.candidates([(split.tokens, split.segments.tolist())])
         return tuple(map(MaskPrediction, split.masks, candidates))

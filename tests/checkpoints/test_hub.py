@@ -4,6 +4,7 @@ import resource
 import sys
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 from helpers.model_server import COMMIT, ModelServer, serving
 from helpers.tiny_huggingface import write_directory
@@ -151,6 +152,13 @@ def test_wrong_checksum_is_an_error(server, file):
         hub.fetch(NAME)
     server.wrong.clear()
     assert Path(hub.fetch(NAME), file).read_bytes() == server.repositories[NAME][file]  # the corrupt file was not kept
+
+
+def test_model_that_changes_during_the_download_is_an_error(server, monkeypatch):
+    """Its files are then in the cache of another commit than the one whose files were listed."""
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_, **__: None)
+    with pytest.raises(InputError, match=r"it has changed since its files were listed; run the same command again\.$"):
+        hub.fetch(NAME)
 
 
 def test_interrupted_download_is_resumed(server):

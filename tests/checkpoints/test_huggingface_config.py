@@ -225,6 +225,14 @@ def test_added_and_special_tokens(tmp_path):
     assert (settings.differences, settings.options.never_split[-1]) == (("alone stay whole in text",), "y")
 
 
+def test_added_tokens_of_other_types_are_ignored(tmp_path):
+    entries = [{"content": ["[E1]"], "id": 12}, {"content": "[E2]", "id": "13"}, {"id": 14}, "[E3]"]
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"added_tokens": entries}))
+    decoder = {"15": {"content": {"a": 1}}, "x": {"content": "[E4]"}, "16": "[E5]"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": decoder}))
+    assert TokenizerSettings.read(tmp_path) == TokenizerSettings()
+
+
 def test_tokenizer_config_for_transformers(tmp_path):
     options = TokenizerOptions(strip_accents=False, tokenize_chinese_chars=False, never_split=("[E1]", "a"))
     text = tokenizer_config(BertConfig(9), True, options, {"[E1]": 12, "a": 9})

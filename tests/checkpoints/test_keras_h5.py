@@ -99,3 +99,11 @@ def test_corrupt_files_are_errors(tmp_path):
     (tmp_path / "x.h5").write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match="is not an HDF5 file of weights"):
         keras_h5.open_h5(tmp_path / "x.h5")
+
+
+def test_unreadable_files_are_errors(tmp_path):
+    (tmp_path / "x.h5").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(InputError, match=r"x\.h5 is a Git LFS pointer, not the weights; fetch them with git lfs pull"):
+        keras_h5.open_h5(tmp_path / "x.h5")
+    with pytest.raises(InputError, match=r"Cannot read .*none\.h5: No such file"):
+        keras_h5.open_h5(tmp_path / "none.h5")

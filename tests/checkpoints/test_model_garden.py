@@ -1,5 +1,7 @@
 """Checkpoints of the Model Garden and of TF-Hub: the same variables as in Google's."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -133,6 +135,16 @@ def test_config_is_inferred_from_the_weights(tmp_path, arrays, caplog):
         pretrained.find_bert_config(str(tmp_path / "bert_model.ckpt-1"), str(wrong))
 
 
+def test_the_first_layers_of_a_model_without_a_config(tmp_path, arrays):
+    save(tmp_path / "bert_model.ckpt", encoder=Garden(arrays, 2).encoder())
+    config = pretrained.find_bert_config(str(tmp_path), num_hidden_layers=1)
+    assert config == dataclasses.replace(CONFIG, num_hidden_layers=1)
+    source = model_source.open_source(str(tmp_path), num_hidden_layers=1)
+    model_source.check_complete(source, list(source.own_names))
+    with pytest.raises(InputError, match=rf"^--num_hidden_layers=3, but {tmp_path} has 2 layers; give a number from 1"):
+        pretrained.find_bert_config(str(tmp_path), num_hidden_layers=3)
+
+
 def test_variable_that_bert_lacks_is_an_error(tmp_path, arrays):
     more = {"layer_with_weights-9": {"kernel": tf.Variable(np.zeros([4, 8], np.float32), name="projection/kernel")}}
     prefix = save(tmp_path / "ckpt", encoder={**Garden(arrays, 2).encoder(), **more})
@@ -172,6 +184,15 @@ def test_corrupt_graph_is_an_error(tmp_path):
 
     with pytest.raises(ValueError, match="its object graph is corrupt"):
         model_garden.with_google_names(Reader())
+
+
+@pytest.mark.parametrize("size", [0, 10])
+def test_truncated_graph_is_an_error(tmp_path, arrays, size):
+    prefix = save(tmp_path / "ckpt", encoder=Garden(arrays, 2).encoder())
+    (data,) = tmp_path.glob("ckpt-1.data-*")
+    data.write_bytes(data.read_bytes()[:size])
+    with pytest.raises(InputError, match=r"ckpt-1 is not a readable TensorFlow checkpoint \(.*\); use another one"):
+        google.open_reader(prefix)
 
 
 # --- TF-Hub ----------------------------------------------------------------------------------------------------------

@@ -130,6 +130,13 @@ def test_corrupt_files_are_errors(tmp_path):
             open_pytorch(path)
     with pytest.raises(InputError, match=r"none\.bin: No such file"):
         open_pytorch(tmp_path / "none.bin")
+    with zipfile.ZipFile(tmp_path / "other.bin", "w") as archive:
+        archive.writestr("weights", b"")
+    with pytest.raises(InputError, match=r"other\.bin cannot be read \(the archive has no data\.pkl\)"):
+        open_pytorch(tmp_path / "other.bin")
+    (tmp_path / "pointer.bin").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(InputError, match=r"pointer\.bin is a Git LFS pointer, not the weights; fetch them with git"):
+        open_pytorch(tmp_path / "pointer.bin")
     path = write_zip(tmp_path / "list.bin", pickle.dumps([1]))
     with pytest.raises(InputError, match="a list instead of a dictionary of tensors"):
         open_pytorch(path)

@@ -1,5 +1,6 @@
-"""Conversions that change the model: fewer layers, more positions, other tokenizer options."""
+"""Conversions that change the model: fewer layers, more positions, other tokenizer options; what they keep."""
 
+import dataclasses
 import json
 import logging
 import re
@@ -17,6 +18,10 @@ from bert_tf2.configs.model import BertConfig
 from bert_tf2.configs.tokenizer import PLAIN, TokenizerConfig
 from bert_tf2.conversion.convert import ConversionConfig, convert
 from bert_tf2.errors import InputError
+from bert_tf2.tasks.classification.task_description import TaskDescription
+from bert_tf2.tasks.multiple_choice.task_description import MultipleChoiceDescription
+from bert_tf2.tasks.squad.task_description import TaskDescription as SquadDescription
+from bert_tf2.tasks.tagging.task_description import TaggingDescription
 from bert_tf2.tokenization.wordpiece import FullTokenizer
 
 FORMATS = pytest.mark.parametrize("output_format", ["google", "huggingface"])
@@ -104,3 +109,38 @@ def test_tokenizer_options(sources: dict[str, Path], output_format: str, tmp_pat
     assert FullTokenizer.from_pretrained(other).basic_tokenizer.options == flags.over(PLAIN)
     with pytest.raises(InputError, match=r"--never_split: '\[E1\]' is not in the vocabulary .*vocab\.txt"):
         run(sources["google"], tmp_path / "x", tokenizer=TokenizerConfig(never_split="[E1]"))
+
+
+DESCRIPTIONS = {
+    "BertForSequenceClassification": TaskDescription(
+        "mine", "multi_label", ("a", "b", "c"), 7, threshold=0.3, text_column="x", text_pair_column="y"
+    ),
+    "BertForTokenClassification": TaggingDescription(labels=("O", "B-x", "I-x"), max_seq_length=6, context_pieces=1),
+    "BertForMultipleChoice": MultipleChoiceDescription(max_seq_length=6),
+    "BertForQuestionAnswering": SquadDescription(8, 2, 3, version_2_with_negative=True, language="zh"),
+}
+
+
+@pytest.mark.parametrize("architecture", DESCRIPTIONS)
+def test_settings_of_the_task_are_kept(architecture: str, tmp_path: Path) -> None:
+    """From Google's format to Google's, as when positions are added."""
+    description = DESCRIPTIONS[architecture]
+    google = run(write_directory(tmp_path / "source", architecture), tmp_path / "google")
+    description.save(str(google))
+    out = run(google, tmp_path / "out", max_position_embeddings=P + 1)
+    assert type(description).load(str(out)) == description
+    cased = run(google, tmp_path / "cased", output_format="google", do_lower_case=False)
+    assert type(description).load(str(cased)) == dataclasses.replace(description, do_lower_case=False)
+
+
+def test_settings_of_the_task_of_another_head_are_not_kept(tmp_path: Path) -> None:
+    google = run(write_directory(tmp_path / "source", "BertForSequenceClassification"), tmp_path / "google")
+    DESCRIPTIONS["BertForSequenceClassification"].save(str(google))
+    out = run(google, tmp_path / "out", output_format="google", head="tagger")
+    assert TaggingDescription.load(str(out)) == TaggingDescription(labels=("a", "b", "c"), max_seq_length=P)
+
+
+def test_output_that_cannot_be_written_is_an_error_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=rf"^{tmp_path}/file/x cannot be written: no permission in {tmp_path}/file"):
+        run(tmp_path / "none", tmp_path / "file/x")

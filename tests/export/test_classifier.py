@@ -14,7 +14,7 @@ from helpers.tiny_sentencepiece import sentencepiece_model
 from reference.sequences import truncate_pair
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from bert_tf2.configs.long_texts import LONG_TEXTS, WINDOW_POOLINGS, WindowPooling
+from bert_tf2.configs.long_texts import LONG_TEXTS, WINDOW_POOLINGS, LongText, WindowPooling
 from bert_tf2.errors import InputError
 from bert_tf2.export import classifier, runner
 from bert_tf2.export.config import ExportConfig
@@ -299,6 +299,14 @@ def test_part_to_read():
         parts = [text.decode() for text in part_to_read(tf.constant(texts), 2, long_text).numpy()]
         expected = [text if len(text) <= first + rest else text[:first] + text[len(text) - rest :] for text in texts]
         assert parts == expected
+
+
+@pytest.mark.parametrize("long_text", ["truncate_tail", "truncate_head", "head_tail"])
+def test_settings_say_how_much_is_read(long_text: LongText):
+    text = tf.constant(["é" * 9999])
+    task = TaskDescription("a", "regression", (), 7, long_text=long_text)
+    (size,) = tf.strings.length(part_to_read(text, 7, long_text), unit="UTF8_CHAR").numpy()
+    assert classifier._length_settings(task)["max_characters"] == size
 
 
 @pytest.mark.parametrize("pooling", WINDOW_POOLINGS)

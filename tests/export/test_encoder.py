@@ -187,3 +187,11 @@ def test_unsupported_exports_are_errors(directory: Path, tmp_path: Path):
             runner.run(ExportConfig(init_checkpoint=str(directory), export_dir=str(tmp_path / "x"), **flag))
     with pytest.raises(InputError, match=r"--max_seq_length=25, but the model has only 24 positions"):
         runner.run(ExportConfig(init_checkpoint=str(directory), export_dir=str(tmp_path / "x"), max_seq_length=25))
+    source = write_directory(tmp_path / "hf", "BertModel")
+    with pytest.raises(InputError, match=r"^--use_averages: .*hf/model\.safetensors has no moving averages"):
+        runner.run(ExportConfig(init_checkpoint=str(source), export_dir=str(tmp_path / "x"), use_averages=True))
+    source = write_directory(
+        tmp_path / "tagger", "BertForTokenClassification", id2label={"0": "O", "1": " B", "2": "I"}
+    )
+    with pytest.raises(InputError, match=rf"^{source}: label 1, ' B', begins or ends with whitespace"):
+        runner.run(ExportConfig(init_checkpoint=str(source), export_dir=str(tmp_path / "x")))

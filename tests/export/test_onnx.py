@@ -120,6 +120,13 @@ def test_multiple_choice(tmp_path: Path):
         export(tmp_path, "other", quantize="int8", dev_file=files["train_file"])
 
 
+def test_a_label_at_its_threshold_is_no_difference():
+    """Rounding may put a probability on the other side."""
+    expected = {"probabilities": np.float32([[0.25, 0.5]]), "predicted": np.array([[False, True]])}
+    outputs = {"probabilities": np.float32([[0.25, 0.49]]), "predicted": np.array([[False, False]])}
+    assert onnx._difference(outputs, expected) == pytest.approx(0.01)
+
+
 def test_errors(directory: Path, monkeypatch: pytest.MonkeyPatch):
     (directory / "taken").mkdir()
     (directory / "taken/x").touch()

@@ -21,6 +21,8 @@ from bert_tf2.errors import InputError
 from bert_tf2.export import contexts, question_answering, runner
 from bert_tf2.export.config import ExportConfig
 from bert_tf2.tasks.squad import words
+from bert_tf2.tasks.squad.answers import AnswerParameters
+from bert_tf2.tasks.squad.task_description import TaskDescription
 
 pytestmark = pytest.mark.numeric
 
@@ -193,3 +195,10 @@ def test_sentencepiece_is_an_error(tmp_path: Path):
     spm = sentencepiece_model(tmp_path, control_symbols="[CLS],[SEP],[MASK]", normalization_rule_name="nmt_nfkc_cf")
     with pytest.raises(InputError, match=r"Question answering needs a WordPiece tokenizer"):
         export(tmp_path, spm_model_file=spm, bert_config_file=str(tmp_path / "bert_config.json"))
+
+
+@pytest.mark.parametrize(("threshold", "shown"), [(-2.5, -2.5), (float("inf"), None), (float("-inf"), None)])
+def test_settings_are_json(threshold: float, shown: float | None):
+    parameters = AnswerParameters(version_2_with_negative=True, null_score_diff_threshold=threshold)
+    settings = question_answering._settings(TaskDescription(version_2_with_negative=True), parameters)
+    assert json.loads(json.dumps(settings, allow_nan=False))["null_score_diff_threshold"] == shown

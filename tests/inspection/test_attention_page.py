@@ -174,9 +174,15 @@ def test_in_a_browser(chromium, tmp_path):
     mean = probabilities[0].mean(0)[:, 4]
     assert dict(ranks(chromium))[2] == pytest.approx(mean[2], abs=0.005)
 
+    # Another text, and, before that is shown, a piece that it does not have.
     chromium.value("document.querySelector('.texts select').value = '1'")
-    chromium.value("document.querySelector('.texts select').dispatchEvent(new Event('change'))")
+    chromium.value(
+        "document.querySelector('.texts select').dispatchEvent(new Event('change'));"
+        "document.querySelectorAll('.strip .piece')[5].click()"
+    )
     chromium.wait_for("document.querySelectorAll('.strip .piece').length === 3")
+    assert "text=1&layer=0&head=mean&piece=-1" in chromium.value("location.hash")
+    assert chromium.problems == []
 
 
 @pytest.mark.slow

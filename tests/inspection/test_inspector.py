@@ -119,6 +119,23 @@ def test_a_pair(inspector, directory):
     assert f"the second text follows the first: {result.follows:.1%}" in result.to_table()
 
 
+@pytest.mark.parametrize("decoder", ["none", "untied"])
+def test_next_sentence_without_a_masked_lm_head(tmp_path, inspector, decoder):
+    arrays = arrays_of("BertForPreTraining")
+    if decoder == "none":
+        arrays = {name: array for name, array in arrays.items() if not name.startswith("cls.predictions.")}
+    else:
+        arrays["cls.predictions.decoder.weight"] = arrays["bert.embeddings.word_embeddings.weight"] + 1
+    architecture = "BertForPreTraining" if decoder == "untied" else "BertForNextSentencePrediction"
+    alone = Inspector.open(str(write_directory(tmp_path / "m", architecture, arrays)))
+    assert alone.description.heads == ("next_sentence",)
+    result = alone.inspect("co [MASK]", "a covid")
+    assert result.masks == ()
+    assert result.follows == pytest.approx(inspector.inspect("co [MASK]", "a covid").follows, abs=1e-6)
+    with pytest.raises(InputError, match="has no masked-LM head"):
+        alone.score(["a"])
+
+
 def test_unknown_word_is_marked(inspector):
     assert inspector.inspect("zebra a").to_table().count("zebra  (not in the vocabulary)") == 1
 

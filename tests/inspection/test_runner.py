@@ -162,6 +162,8 @@ def test_killed_run_is_resumed(model, capsys, tmp_path, monkeypatch):
         ({"score": True}, "--score needs --text or --text_file"),
         ({"output_dir": "o"}, "--output_dir needs --text or --text_file"),
         ({"text": "a", "batch_size": 4}, "--batch_size is for --score; omit it"),
+        ({"top_k": 3}, "--top_k is for predictions and nearest pieces; omit it"),
+        ({"text": "a", "score": True, "top_k": 3}, "--top_k is for predictions"),
         ({"top_k": 0}, "--top_k=0"),
         ({"vocab_file": "v", "spm_model_file": "s"}, "exclude each other"),
     ],
