@@ -5,8 +5,6 @@ longest context, `n` starts, and as many ends, to try in a window.
 """
 
 import dataclasses
-import logging
-import os
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -26,7 +24,7 @@ from bert_tf2.export.sequences import (
     repeated,
 )
 from bert_tf2.export.source import ModelSource
-from bert_tf2.io import file_system, json_files
+from bert_tf2.io import json_files
 from bert_tf2.modeling.encoder import POOLER_VARIABLES
 from bert_tf2.modeling.question_answering import END_LOGITS, START_LOGITS, SpanModel
 from bert_tf2.tasks.finetuning.outputs import fingerprint
@@ -37,8 +35,6 @@ from bert_tf2.tokenization import tf_tokenizer
 from bert_tf2.tokenization.character_tables import Blocks
 from bert_tf2.tokenization.sequences import SPECIAL_IN_PAIR
 from bert_tf2.tokenization.tf_tokenizer import GraphTokenizer
-
-logger = logging.getLogger(__name__)
 
 _INFINITY = float("inf")
 
@@ -322,12 +318,6 @@ def _batch(
 
 def _threshold(source: ModelSource, model: SpanModel, config: ExportConfig) -> float:
     """The threshold of the flag, else the one that an evaluation with the same weights found, else 0."""
-    path = os.path.join(source.directory, prediction_files.THRESHOLD)
-    if config.null_score_diff_threshold is not None or not file_system.exists(path):
-        return config.null_score_diff_threshold or 0.0
-    threshold, weights = prediction_files.read_threshold(path)
-    if weights != fingerprint(model):
-        logger.info("%s was found with other weights: using --null_score_diff_threshold=0.", path)
-        return 0.0
-    logger.info("Using --null_score_diff_threshold=%g, from %s.", threshold, path)
-    return threshold
+    if config.null_score_diff_threshold is not None:
+        return config.null_score_diff_threshold
+    return prediction_files.find_threshold(source.directory, lambda: fingerprint(model))

@@ -98,6 +98,16 @@ def test_predictions(inputs: Path, trained: Path) -> None:
     assert results["eval_accuracy"] == right
 
 
+def test_settings_of_the_initial_checkpoint(inputs: Path, trained: Path, tmp_path: Path) -> None:
+    """Without training, they are those of its training, but not the paths of its data."""
+    flags = {"output_dir": str(tmp_path), "init_checkpoint": str(trained), "do_eval": True, "max_seq_length": None}
+    results = run(inputs, **flags, dev_file=str(inputs / "dev.jsonl"))
+    expected = run(inputs, output_dir=str(trained), dev_file=str(inputs / "dev.jsonl"), do_eval=True)
+    assert {**results, "global_step": 80} == expected
+    with pytest.raises(InputError, match=r"^--dev_file is missing; which questions\?$"):
+        run(inputs, **flags)
+
+
 def test_fixed_shapes_give_the_same(inputs: Path, trained: Path) -> None:
     flags = {"output_dir": str(trained), "dev_file": str(inputs / "dev.jsonl"), "do_eval": True}
     packed, padded = (run(inputs, **flags, pack_sequences=pack) for pack in (True, False))

@@ -361,6 +361,14 @@ def test_the_label_order_is_that_of_the_initial_head(inputs: Path, trained: Path
     assert tuple((tmp_path / "model/labels.txt").read_text().split()) == other
 
 
+def test_the_first_layers_of_a_tagger(inputs: Path, tmp_path: Path) -> None:
+    """With their own config, as for any other checkpoint."""
+    write_model_files(tmp_path, num_hidden_layers=2)
+    run(tmp_path, **data_flags(inputs, tmp_path / "two"), do_train=True, num_train_epochs=0.0)
+    flags = data_flags(inputs, tmp_path / "one", init_checkpoint=str(tmp_path / "two"), num_hidden_layers=1)
+    run(inputs, **flags, do_train=True, dry_run=True)
+
+
 # --- What is refused -------------------------------------------------------------------------------------------------
 
 

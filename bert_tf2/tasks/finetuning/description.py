@@ -73,6 +73,28 @@ class Description:
         return None if config.overwrite_output_dir else cls.load(config.model_dir)
 
     @classmethod
+    def of_model(cls, config: FinetuningConfig) -> tuple[Self | None, str]:
+        """The description of the model that a command uses, and its directory.
+
+        It is that of `saved`; if there is none and nothing is trained, that of `--init_checkpoint`, without the paths
+        of its data. None if the model has none for this kind of task.
+
+        Raises:
+          InputError: see `load`.
+        """
+        saved = cls.saved(config)
+        if saved or config.do_train or not config.init_checkpoint:
+            return saved, config.model_dir
+        from bert_tf2.checkpoints import pretrained
+
+        directory = pretrained.model_directory(config.init_checkpoint)
+        description = cls.load_if_own(directory)
+        if description is None:
+            return None, directory
+        paths = {field.name: None for field in dataclasses.fields(cast(Any, cls)) if field.name in _PATHS}
+        return dataclasses.replace(cast(Any, description), **paths), directory
+
+    @classmethod
     def remembered(cls, config: FinetuningConfig, foundation: "Pretrained", saved: Self | None) -> dict[str, Any]:
         """The fields set by flags of the same name: the flags' values, else those of training, else the defaults.
 

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bert_tf2.input_pipeline.example_batches import ROW, ExampleArrays
 from bert_tf2.io import resumable_output, spilled
+from bert_tf2.modeling import lora
 from bert_tf2.modeling.task_model import Task
 from bert_tf2.training.evaluation import Arrays
 
@@ -65,9 +67,18 @@ def discard(output_file: str) -> None:
 
 
 def fingerprint(model: Task) -> str:
-    """A fingerprint of a model's weights."""
+    """A fingerprint of a model's weights; that of a model with LoRA is the same after merging it into the kernels."""
     digest = hashlib.sha256()
-    for name, variable in sorted(model.named_variables.items()):
+    for name in sorted(name for name in model.named_variables if not lora.is_lora(name)):
         digest.update(name.encode())
-        digest.update(np.ascontiguousarray(variable.numpy()).data)
+        digest.update(np.ascontiguousarray(_merged(model.named_variables, name)).data)
     return digest.hexdigest()
+
+
+def _merged(variables: Mapping[str, Any], name: str) -> NDArray[Any]:
+    """The value of a variable; of a kernel with LoRA, after merging it."""
+    value: NDArray[Any] = variables[name].numpy()
+    prefix = name.removesuffix("kernel")
+    if f"{prefix}{lora.A}" not in variables:
+        return value
+    return lora.merged(value, *(variables[f"{prefix}{part}"].numpy() for part in (lora.A, lora.B, lora.SCALE)))

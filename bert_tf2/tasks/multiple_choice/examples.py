@@ -14,6 +14,7 @@ import dataclasses
 import itertools
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ from bert_tf2.io.tables import find_form, open_table
 
 _FORMS = (("sent1", "sent2"), ("ctx_a", "ctx_b"), ("article", "question"), ("context", "question"))
 _LISTS = ("endings", "choices", "options")
-_NUMBERED = re.compile(r"(?:ending|choice|option)_?(\d+)")
+_NUMBERED = re.compile(r"(?:ending|choice|option)_?(\d{1,9})")
 _LABELS, _IDS = ("label", "answer"), ("id", "example_id", "ind")
 BLANK = "_"
 """The character in a question that the choice replaces."""
@@ -92,7 +93,11 @@ def _rows(path: str, form: Form | None) -> Iterator[tuple[str, Mapping[str, Any]
         yield path, json_files.read_object(path, _EXPECTED)
         return
     columns = [*itertools.chain(*_FORMS), *_LABELS]
-    yield from open_table(path, header=True, form=find_form(path, columns, True, form)).named_rows()
+    table = open_table(path, header=True, form=find_form(path, columns, True, form))
+    counts = Counter(name for name in table.names or () if name)
+    if repeated := [name for name, count in counts.items() if count > 1]:
+        raise InputError(f"{path} has several columns {repeated[0]!r}; each must have a name of its own.")
+    yield from table.named_rows()
 
 
 def _questions(where: str, row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

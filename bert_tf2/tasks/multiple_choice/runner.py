@@ -91,10 +91,10 @@ class MultipleChoiceTask(FinetuningTask[MultipleChoiceConfig, _Questions, Floats
 
     def __init__(self, config: MultipleChoiceConfig, foundation: Pretrained) -> None:
         super().__init__(config, foundation)
-        saved = MultipleChoiceDescription.saved(config)
+        saved, model_dir = MultipleChoiceDescription.of_model(config)
         description = MultipleChoiceDescription(**MultipleChoiceDescription.remembered(config, foundation, saved))
-        if saved:
-            description.check_same_model(saved, config.model_dir)
+        if saved and model_dir == config.model_dir:
+            description.check_same_model(saved, model_dir)
         self.description = description
         files: dict[Split, tuple[bool, str, str | None]] = {
             "train": (config.do_train, "train_file", config.train_file),

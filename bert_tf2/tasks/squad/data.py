@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bert_tf2.checkpoints import pretrained
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.errors import InputError
 from bert_tf2.input_pipeline.example_batches import ExampleArrays
@@ -94,7 +93,7 @@ def open_data(config: SquadConfig, foundation: Pretrained) -> tuple[TaskDescript
     Raises:
       InputError: a file cannot be read, or the flags do not fit the model in `output_dir`.
     """
-    saved, model_dir = _saved(config)
+    saved, model_dir = TaskDescription.of_model(config)
     description = _describe(config, foundation, saved)
     read: dict[Split, SquadData] = {}
     paths = files_of(config)
@@ -163,17 +162,6 @@ def encode(
     if training and not len(windows):
         raise InputError(f"{path}: no context has any text to learn from.")
     return Questions(path, data, windows, directory)
-
-
-def _saved(config: SquadConfig) -> tuple[TaskDescription | None, str]:
-    """The description that an earlier training run saved, if any, and the directory of its model."""
-    if config.overwrite_output_dir:
-        return None, config.output_dir
-    saved = TaskDescription.load(config.model_dir)
-    if saved or config.do_train or not config.init_checkpoint:
-        return saved, config.model_dir
-    checkpoint_dir = pretrained.model_directory(config.init_checkpoint)
-    return TaskDescription.load_if_own(checkpoint_dir), checkpoint_dir
 
 
 def _describe(config: SquadConfig, foundation: Pretrained, saved: TaskDescription | None) -> TaskDescription:

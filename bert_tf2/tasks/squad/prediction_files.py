@@ -7,8 +7,9 @@ formatted here.
 
 import contextlib
 import json
+import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +17,8 @@ from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, file_system, json_files, run_files
 from bert_tf2.tasks.squad.answers import NBestEntry, Prediction, with_threshold
 from bert_tf2.tasks.squad.examples import Example
+
+logger = logging.getLogger(__name__)
 
 PREDICTIONS, N_BEST, NULL_ODDS = run_files.PREDICTIONS, run_files.N_BEST, run_files.NULL_ODDS
 THRESHOLD = run_files.NULL_THRESHOLD
@@ -116,6 +119,27 @@ def write_threshold(path: str | os.PathLike[str], null_score_diff_threshold: flo
     """
     with atomic.replacing(path) as file:
         file.write(json.dumps({_THRESHOLD: null_score_diff_threshold, _WEIGHTS: weights}) + "\n")
+
+
+def find_threshold(directory: str, fingerprint: Callable[[], str]) -> float:
+    """The threshold that an evaluation with the same weights saved in a model's directory; 0 if there is none.
+
+    Args:
+      directory: the directory of the model.
+      fingerprint: computes the fingerprint of the weights; called only if there is a threshold.
+
+    Raises:
+      InputError: the file is invalid.
+    """
+    path = os.path.join(directory, THRESHOLD)
+    if not file_system.exists(path):
+        return 0.0
+    threshold, weights = read_threshold(path)
+    if weights != fingerprint():
+        logger.info("%s was found with other weights: using --null_score_diff_threshold=0.", path)
+        return 0.0
+    logger.info("Using --null_score_diff_threshold=%g, from %s.", threshold, path)
+    return threshold
 
 
 def read_threshold(path: str | os.PathLike[str]) -> tuple[float, str]:

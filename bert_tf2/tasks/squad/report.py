@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bert_tf2.errors import inflected
+from bert_tf2.errors import counted
 from bert_tf2.metrics import squad
 from bert_tf2.metrics.classification import score_of_counts
 from bert_tf2.metrics.no_answer import NoAnswer, ThresholdScores
@@ -314,12 +314,12 @@ def _marks(question: EvaluatedQuestion) -> list[Mark]:
 def windows_table(windows: Windows) -> Table:
     """The numbers of questions and windows, and of what was truncated."""
     summary, counts = windows.summary, np.diff(windows.splits)
-    size, parameters = f"max_seq_length={windows.parameters.max_seq_length}", windows.parameters
-    stride = f"{parameters.doc_stride} {inflected(parameters.doc_stride, 'token', 'tokens')}"
-    query_length = f"{parameters.max_query_length} {inflected(parameters.max_query_length, 'token', 'tokens')}"
+    sizes = windows.parameters
+    lengths = sizes.max_seq_length, sizes.doc_stride, sizes.max_query_length
+    size, stride, query_length = (counted(length, "token") for length in lengths)
     rows: list[list[str | int | float]] = [
         ["questions", summary.questions, ""],
-        ["windows", summary.windows, f"of at most {size} tokens, every doc_stride={stride}"],
+        ["windows", summary.windows, f"of at most max_seq_length={size}, every doc_stride={stride}"],
         [
             "questions with several windows",
             int(np.count_nonzero(counts > 1)),

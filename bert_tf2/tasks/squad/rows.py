@@ -7,7 +7,6 @@ A row has `question` and `context`; optionally `id`, by default the number of th
 `answer_start`, the answer is the first occurrence of its text in the context.
 """
 
-import logging
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -15,11 +14,10 @@ from bert_tf2.errors import MOST_NAMED, InputError, some
 from bert_tf2.io import delimited, files, json_files, tables
 from bert_tf2.io.delimited import Form
 
-logger = logging.getLogger(__name__)
-
 FORM = 'write {"question": ..., "context": ...}'
 COLUMNS = ("question", "context")
-_TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no", "")
+_MOST_DIGITS = 19  # of `answer_start`; Python refuses to convert thousands
+_TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
 
 class Row(NamedTuple):
@@ -84,10 +82,10 @@ def _from_text_cells(row: dict[str, str], where: str) -> dict[str, Any]:
     if row.get("id", "").strip():
         content["id"] = row["id"].strip()
     if start := row.get("answer_start", "").strip():
-        if not (start.isascii() and start.isdecimal()):
+        if not (start.isascii() and start.isdecimal() and len(start) < _MOST_DIGITS):
             raise InputError(f"{where}: answer_start is {start!r:.60}; it must be a whole number, from 0.")
         content["answer_start"] = int(start)
-    if "is_impossible" in row:
+    if row.get("is_impossible", "").strip():
         content["is_impossible"] = _parse_bool(row["is_impossible"], where)
     return content
 

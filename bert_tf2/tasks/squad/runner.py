@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from bert_tf2.checkpoints import listing, pretrained
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.errors import counted
 from bert_tf2.io import file_system, run_files
@@ -240,17 +241,18 @@ class SquadTask(FinetuningTask[SquadConfig, Questions, Answers]):
         return counted(len(gathered), "answer"), [*paths, lines, table]
 
     def _find_threshold(self) -> float:
-        """The threshold given by the flag, else the one found by an evaluation with the same weights, else 0."""
-        from_flag = self.config.null_score_diff_threshold
-        path = os.path.join(self.config.weights_dir, prediction_files.THRESHOLD)
-        if from_flag is not None or not self.description.version_2_with_negative or not file_system.exists(path):
-            return from_flag or 0.0
-        threshold, weights = prediction_files.read_threshold(path)
-        if weights != fingerprint(self.model):
-            logger.info("%s was found with other weights: using --null_score_diff_threshold=0.", path)
-            return 0.0
-        logger.info("Using --null_score_diff_threshold=%g, from %s.", threshold, path)
-        return threshold
+        """The threshold given by the flag, else the one found by an evaluation with the same weights, else 0.
+
+        An evaluation of `--init_checkpoint` saves it in `output_dir`, one after its training next to the weights.
+        """
+        config = self.config
+        if config.null_score_diff_threshold is not None or not self.description.version_2_with_negative:
+            return config.null_score_diff_threshold or 0.0
+        directory = config.weights_dir
+        has_threshold = file_system.exists(os.path.join(directory, prediction_files.THRESHOLD))
+        if config.init_checkpoint and not (has_threshold or listing.is_listed(directory)):
+            directory = pretrained.model_directory(config.init_checkpoint)
+        return prediction_files.find_threshold(directory, lambda: fingerprint(self.model))
 
     def _evaluate(
         self, texts: Mapping[str, str], null_odds: Mapping[str, float], best_texts: Mapping[str, str]

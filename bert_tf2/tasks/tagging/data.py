@@ -41,14 +41,14 @@ class Data:
 def open_data(config: TaggingConfig, foundation: Pretrained) -> Data:
     """Reads the files named by the flags.
 
-    Settings of omitted flags are those of the model in `output_dir`. The labels are those of `--labels_file`, else of
-    the training data, else of the model in `output_dir`, else of the model of `--init_checkpoint`.
+    Settings of omitted flags are those of the model in `output_dir`; else, without training, those of the model of
+    `--init_checkpoint`. The labels are those of `--labels_file`, else of the training data, else of that model.
 
     Raises:
       InputError: a file cannot be read, a file or the labels are unknown, or the flags do not fit the model in
         `output_dir`.
     """
-    saved = TaggingDescription.saved(config)
+    saved, model_dir = TaggingDescription.of_model(config)
     fields = TaggingDescription.remembered(config, foundation, saved)
     is_requested: dict[Split, bool] = {"train": config.do_train, "dev": config.do_eval, "test": config.do_predict}
     paths: dict[Split, str | None] = {
@@ -68,9 +68,9 @@ def open_data(config: TaggingConfig, foundation: Pretrained) -> Data:
         fields["scheme"] = str(files["train"].scheme)
     if "test" in files:
         files["test"] = _with_output_scheme(files["test"], fields)
-    description = TaggingDescription(labels=_labels(config, saved, files.get("train")), **fields)
-    if saved:
-        description.check_same_model(saved, config.model_dir)
+    description = TaggingDescription(labels=_labels(config, saved, model_dir, files.get("train")), **fields)
+    if saved and model_dir == config.model_dir:
+        description.check_same_model(saved, model_dir)
     return Data(description, files)
 
 
@@ -129,7 +129,9 @@ def _read(
     return sentences
 
 
-def _labels(config: TaggingConfig, saved: TaggingDescription | None, train: Sentences | None) -> tuple[str, ...]:
+def _labels(
+    config: TaggingConfig, saved: TaggingDescription | None, model_dir: str, train: Sentences | None
+) -> tuple[str, ...]:
     if config.labels_file:
         return tags.validate_labels(read_labels(config.labels_file), config.labels_file)
     if train:
@@ -143,12 +145,12 @@ def _labels(config: TaggingConfig, saved: TaggingDescription | None, train: Sent
             f"{config.model_dir} has no {TASK_FILE}, so the labels are unknown: train first, give the directory "
             "of a training, or give --labels_file."
         )
-    return tags.validate_labels(labels, config.model_dir if saved else str(config.init_checkpoint))
+    return tags.validate_labels(labels, model_dir)
 
 
 def _labels_of_checkpoint(config: TaggingConfig) -> tuple[str, ...]:
     """The labels of the model of `--init_checkpoint`; empty if it is not a tagger."""
     if not config.init_checkpoint:
         return ()
-    source = model_source.open_source(config.init_checkpoint, config.bert_config_file)
+    source = model_source.open_source(config.init_checkpoint, config.bert_config_file, config.num_hidden_layers)
     return source.labels if source.classifier == "tagger" else ()

@@ -96,7 +96,8 @@ def _without_unlikely_spans(
 
 def _as_printed(probabilities: NDArray[np.float32], directory: str) -> NDArray[np.float64]:
     """The probabilities, rounded to the digits with which float32 is printed."""
-    values: NDArray[np.float64] = spilled.empty(probabilities.shape, np.float64, directory)
+    spilling = spilled.directory_for_spilling(directory)
+    values: NDArray[np.float64] = spilled.empty(probabilities.shape, np.float64, spilling)
     for begin, end in spilled.row_ranges(len(values), 1, _VALUES_AT_ONCE):
         values[begin:end] = as_printed(probabilities[begin:end])
     return values

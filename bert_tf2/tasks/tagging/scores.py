@@ -57,9 +57,9 @@ class Scores:
 
     def text(self) -> str:
         """A table for the log, with a row for each type, one for all spans and one for the mean of the types."""
-        rows = {short(kind): score for kind, score in self.spans.per_type.items()}
-        rows |= {"all spans": self.spans.micro, "mean of types": self.spans.macro}
-        cells = [[name, *(f"{value:.4f}" for value in score[:3]), f"{score.support:,}"] for name, score in rows.items()]
+        rows = [(short(kind), score) for kind, score in self.spans.per_type.items()]
+        rows += [("all spans", self.spans.micro), ("mean of types", self.spans.macro)]
+        cells = [[name, *(f"{value:.4f}" for value in score[:3]), f"{score.support:,}"] for name, score in rows]
         return table([["type", "precision", "recall", "F1", "spans"], *cells])
 
     def save(self, directory: str) -> str:

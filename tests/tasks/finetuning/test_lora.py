@@ -8,19 +8,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import tiny_choices, tiny_squad, tiny_tagging
-from helpers.repository import REPOSITORY
+from helpers.repository import REPOSITORY, TINY_CONFIG
 from helpers.rounding import assert_close, assert_results_close, assert_trained_close, backward, forward
 from helpers.scripts import Scripts
 from helpers.tiny_classification import config, rows, run, write_csv, write_model_files
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import by_name, listing
+from bert_tf2.configs.lora import Lora
+from bert_tf2.configs.model import BertConfig
 from bert_tf2.configs.training import OptimizerConfig, PrecisionConfig
 from bert_tf2.conversion.config import ConversionConfig
 from bert_tf2.conversion.convert import convert
 from bert_tf2.errors import InputError
 from bert_tf2.modeling import heads, lora
+from bert_tf2.modeling.question_answering import SpanModel
 from bert_tf2.tasks.finetuning.lora import find_lora
+from bert_tf2.tasks.finetuning.outputs import fingerprint
 
 pytestmark = pytest.mark.numeric
 
@@ -153,6 +157,24 @@ def test_training_starts_from_a_model_with_lora(trained: Path, data_dir: Path, t
     for name in expected:
         if name != checkpoints.GLOBAL_STEP:
             np.testing.assert_array_equal(actual[name], expected[name], err_msg=name)
+
+
+def test_the_fingerprint_is_that_of_the_merged_weights(tmp_path: Path) -> None:
+    """So that an exported model has the threshold that `run_squad.py` found for it."""
+    bert_config = BertConfig(**{**TINY_CONFIG, "num_hidden_layers": 1})
+    with lora.lora_scope(Lora(2, 3.0, ("query", "output"))):
+        model = SpanModel(bert_config)
+    for name, variable in model.named_variables.items():
+        if name.endswith(lora.B):  # 0 at first
+            variable.assign(np.full(variable.shape, 0.1))
+    checkpoints.save(str(tmp_path), 1, checkpoints.tf_variables(model.named_variables))
+    merged = SpanModel(bert_config)
+    assert fingerprint(merged) != fingerprint(model)
+    checkpoints.load(checkpoints.tf_variables(merged.named_variables), str(tmp_path))
+    assert fingerprint(merged) == fingerprint(model)
+    bias = model.named_variables["cls/squad/output_bias"]
+    bias.assign(np.ones(bias.shape))
+    assert fingerprint(merged) != fingerprint(model)
 
 
 @pytest.mark.slow

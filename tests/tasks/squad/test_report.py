@@ -1,5 +1,6 @@
 """The sections of a report for question answering."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,14 @@ def test_windows_table(tokenizer: FastTokenizer) -> None:
         "truncated questions": 2,
         "questions without windows": 0,
     }
+
+
+def test_sizes_in_the_windows_table(tokenizer: FastTokenizer) -> None:
+    _, examples = case()
+    made = dataclasses.replace(windows(tokenizer, examples), parameters=FeatureParameters(4000, 1000, 1))
+    notes = [row[2] for row in report.windows_table(made).rows]
+    assert "of at most max_seq_length=4,000 tokens, every doc_stride=1,000 tokens" in notes
+    assert "longer than max_query_length=1 token" in notes
 
 
 def test_chinese_question_words_and_characters(tokenizer: FastTokenizer, tmp_path: Path) -> None:

@@ -105,6 +105,11 @@ def test_questions_without_an_answer(tmp_path: Path, name: str) -> None:
     explicit = write(tmp_path / "b.csv", [{**ROWS[0], "is_impossible": "no"}, {**ROWS[1], "is_impossible": "TRUE"}])
     data = read(explicit, training=True, version_2_with_negative=True)
     assert [each.is_impossible for each in data.examples] == [False, True]
+    partial = write(
+        tmp_path / "c.csv", [{**ROWS[0], "is_impossible": ""}, {**ROWS[1], "answer": "", "answer_start": ""}]
+    )
+    data = read(partial, training=True, version_2_with_negative=True)
+    assert [each.is_impossible for each in data.examples] == [False, True]  # as if the column were missing
 
 
 def test_answers_outside_the_context_are_counted(tmp_path: Path) -> None:
@@ -131,6 +136,7 @@ def test_prediction_needs_no_answers(tmp_path: Path) -> None:
     [
         ("a.csv", [{"question": "?", "text": "b"}], "has no column 'context', but 'question', 'text'; the first row"),
         ("a.csv", [{**ROWS[0], "answer_start": "x"}], "line 2: answer_start is 'x'; it must be a whole number"),
+        ("a.csv", [{**ROWS[0], "answer_start": "9" * 5000}], r"line 2: answer_start is '9+; it must be a whole number"),
         ("a.csv", [{**ROWS[0], "is_impossible": "x"}], "line 2: is_impossible is 'x'; it must be true or false"),
         ("a.csv", [{**ROWS[0], "answer_start": 99}], "line 2.*goes from character 99 to 109, beyond the context's 59"),
         ("a.jsonl", [{**ROWS[0], "answer": 5}], "line 1: 'answer' is a whole number; expected \"answer\": a string"),

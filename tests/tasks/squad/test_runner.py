@@ -134,6 +134,16 @@ def test_the_best_threshold_is_found_saved_and_used(data_dir: Path, trained: Pat
     path.write_bytes(before)
 
 
+def test_the_threshold_of_the_initial_checkpoint_is_used(data_dir: Path, trained: Path, tmp_path: Path, caplog) -> None:
+    caplog.set_level("INFO")
+    flags = {"output_dir": str(tmp_path), "init_checkpoint": str(trained), "predict_file": str(data_dir / "dev2.json")}
+    threshold = read_json(trained, "null_score_diff_threshold.json")["null_score_diff_threshold"]
+    run(data_dir, **flags, do_predict=True)
+    assert f"{threshold:g}, from {trained}/null_score_diff_threshold.json." in caplog.text
+    odds, answers = read_json(tmp_path, "null_odds.json"), read_json(tmp_path, "predictions.json")
+    assert [answer == "" for answer in answers.values()] == [value > threshold for value in odds.values()]
+
+
 def test_data_that_exceeds_memory_gives_the_same_files(data_dir: Path, trained: Path, monkeypatch) -> None:
     names = ("predictions.json", "nbest_predictions.json", "null_odds.json", "predictions.jsonl", "eval.tf_record")
     flags = {

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bert_tf2.io import file_system, spilled
 from bert_tf2.tasks.tagging import conll, outputs, plain_text
 from bert_tf2.tasks.tagging.schemes import Scheme
 
@@ -66,6 +67,16 @@ def test_true_tags_of_the_file(tmp_path: Path) -> None:
     outputs.write_predictions(str(tmp_path), sentences, ["B-y", "O"], np.ones(2, np.float32))
     line = json.loads((tmp_path / "predictions.jsonl").read_text())
     assert (line["tags"], line["truth"]) == (["S_y", "O"], ["B_x", "E_x"])
+
+
+def test_many_words_and_a_remote_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What exceeds memory is in a local file, wherever the predictions are written."""
+    (tmp_path / "a").write_text("a\nb\n")
+    sentences = conll.read(str(tmp_path / "a"), 0, None)
+    monkeypatch.setattr(spilled, "MOST_IN_MEMORY", 1)
+    outputs.write_predictions("ram://tagged", sentences, ["O", "B-x"], np.ones(2, np.float32))
+    with file_system.open("ram://tagged/predictions.txt") as file:
+        assert file.read() == "a O\nb B-x\n"
 
 
 def test_wrong_number_of_tags(tmp_path: Path) -> None:

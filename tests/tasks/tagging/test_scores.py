@@ -61,6 +61,12 @@ def test_table_and_file_of_scores(tmp_path: Path) -> None:
     assert content["accuracy"] == 0.8
 
 
+def test_the_table_has_a_row_for_each_type_whatever_their_names() -> None:
+    true = [[f"B-{'long' * 9}-1", f"B-{'long' * 9}-2", "B-all spans"]]
+    lines = Scores.of(sentences(true), [*true[0][:2], "O"], math.nan).text().splitlines()
+    assert [line.split()[-1] for line in lines] == ["spans", "1", "1", "1", "3", "3"]
+
+
 def test_spans_of_different_tags_can_be_equal() -> None:
     """I- at the start of a sentence begins a span, as B- does."""
     assert metrics.span_scores([["B-a", "I-a"]], [["I-a", "I-a"]]).micro.f1 == 1
