@@ -217,7 +217,7 @@ class Finetuning:
 
     def save_assets(self, directory: str, save_task_assets: Callable[[str], None]) -> None:
         """Writes everything but the weights into a model's directory."""
-        self.foundation.keep(directory)
+        self.foundation.write_files(directory)
         save_task_assets(directory)
 
     def train(self, trainer: training.Trainer, data: TrainingData) -> None:
