@@ -14,8 +14,9 @@ from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.errors import InputError
+from bert_tf2.tasks.classification.config import ClassificationConfig
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
-from bert_tf2.tasks.finetuning.foundation import check_not_inside, find_foundation
+from bert_tf2.tasks.finetuning.foundation import check_data_is_kept, check_not_inside, find_foundation
 from bert_tf2.tokenization.auto import VocabularyFile
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -152,3 +153,21 @@ def test_files_to_be_read_are_not_removed(tmp_path: Path) -> None:
     check_not_inside(str(tmp_path / "a"), [None, str(tmp_path / "ab" / "x")])
     with pytest.raises(InputError, match=r"x is in .*, which --overwrite_output_dir empties"):
         check_not_inside(str(tmp_path / "a"), [str(tmp_path / "a" / "best" / "x")])
+
+
+def test_data_is_not_replaced_by_results(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    table, lines = str(out / "eval_predictions.csv"), str(out / "seed-1/predictions.jsonl")
+    for flags in (
+        {"do_train": True, "do_eval": True, "train_file": table},
+        {"do_train": True, "overwrite_output_dir": True, "train_file": table},
+        {"do_predict": True, "predict_file": lines},
+    ):
+        with pytest.raises(InputError, match=r"_file=.* is one of the files that this command removes or replaces"):
+            check_data_is_kept(ClassificationConfig(output_dir=str(out), **flags))
+    for flags in (
+        {"do_train": True, "train_file": table},
+        {"do_predict": True, "predict_file": table},
+        {"do_eval": True, "dev_file": str(tmp_path / "eval_predictions.csv")},
+    ):
+        check_data_is_kept(ClassificationConfig(output_dir=str(out), **flags))
