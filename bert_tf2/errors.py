@@ -24,7 +24,7 @@ class InputError(ValueError):
 
 
 class Diverged(InputError):
-    """The loss or the model's outputs are no longer finite; the user can correct that with other flags or weights."""
+    """Loss, outputs or scores of a model are not numbers; the user can correct that with other flags or weights."""
 
 
 class Stopped(Exception):

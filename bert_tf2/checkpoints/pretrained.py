@@ -105,7 +105,7 @@ class Pretrained:
                 f"Pairs of texts need {segments} segment types, but the model has only {types} (type_vocab_size)."
             )
 
-    def keep(self, directory: str) -> None:
+    def write_files(self, directory: str) -> None:
         """Writes the config and the vocabulary into a model's directory, so that it needs no other files.
 
         Raises:

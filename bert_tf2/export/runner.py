@@ -82,7 +82,7 @@ def _encoder(config: ExportConfig, source: ModelSource) -> str:
         if not source.has_pooler:
             variables = {name: variable for name, variable in variables.items() if name not in encoder.POOLER}
         write_checkpoint(directory, variables)
-        source.foundation.keep(os.fspath(directory))
+        source.foundation.write_files(os.fspath(directory))
         task_metadata.save(os.fspath(directory), {"do_lower_case": source.description.do_lower_case, "labels": []})
     _report(os.path.join(config.export_dir, "1"), functions)
     logger.info("To fine-tune it, give --init_checkpoint=%s.", config.export_dir)

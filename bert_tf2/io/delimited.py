@@ -1,4 +1,4 @@
-"""Real-world CSV: detecting delimiter and encoding, and reading rows; and TSV. No TensorFlow.
+"""Real-world CSV: detecting delimiter and encoding, reading and writing rows; and TSV. No TensorFlow.
 
 A cell that contains delimiters, quotes or line breaks is quoted, with the quotes in it doubled (RFC 4180).
 """
@@ -9,6 +9,7 @@ import itertools
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from typing import IO
 
 from bert_tf2.errors import InputError
 from bert_tf2.io import text_lines
@@ -125,6 +126,25 @@ def read_csv(
     else:
         lines = itertools.chain([first], lines)
     yield from _rows(path, lines, form.delimiter, first_line)
+
+
+class LineEnds:
+    r"""A file for `csv.writer`, in which rows end in `\n`, and cells with any line break are quoted.
+
+        csv.writer(LineEnds(file)).writerow(["a\rb", "c"])  # "a\rb",c
+
+    With `lineterminator="\n"`, Python 3.11 leaves `\r` unquoted, which ends the row for most readers.
+
+    Args:
+      file: a text file that does not translate line ends.
+    """
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def write(self, row: str) -> int:
+        r"""Writes a row, which ends in `\r\n`."""
+        return self._file.write(row.removesuffix("\r\n") + "\n")
 
 
 def read_tsv(

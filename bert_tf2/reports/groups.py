@@ -21,11 +21,11 @@ class LengthGroups(NamedTuple):
 
     Attributes:
       bounds: the least and the greatest length in each of the G groups, ascending.
-      of_row: int64 [N], the group of each row.
+      group_of_row: int64 [N], the group of each row.
     """
 
     bounds: list[tuple[int, int]]
-    of_row: Array
+    group_of_row: Array
 
     @classmethod
     def of(cls, lengths: Sequence[int] | Array, most: int = 6) -> "LengthGroups":
@@ -39,10 +39,10 @@ class LengthGroups(NamedTuple):
         if not len(values):
             return cls([], values)
         ends = np.unique(np.quantile(values, np.arange(1, most + 1) / most, method="inverted_cdf"))
-        of_row = np.searchsorted(ends, values)
-        present, of_row = np.unique(of_row, return_inverse=True)
-        members = [values[of_row == number] for number in range(len(present))]
-        return cls([(int(group.min()), int(group.max())) for group in members], of_row)
+        group_of_row = np.searchsorted(ends, values)
+        present, group_of_row = np.unique(group_of_row, return_inverse=True)
+        members = [values[group_of_row == number] for number in range(len(present))]
+        return cls([(int(group.min()), int(group.max())) for group in members], group_of_row)
 
     @property
     def names(self) -> list[str]:
@@ -62,7 +62,7 @@ def figure(label: str, fraction: float, bounds: tuple[float, float]) -> tuple[st
 
 
 def mean_scores(
-    names: Sequence[str], of_row: Array, scores: Mapping[str, NDArray[np.float64]], header: str, counted: str
+    names: Sequence[str], group_of_row: Array, scores: Mapping[str, NDArray[np.float64]], header: str, counted: str
 ) -> Table:
     """A table with a row for each group: its size, and the means of the scores with their intervals.
 
@@ -70,13 +70,13 @@ def mean_scores(
 
     Args:
       names: the names of the G groups; empty groups are omitted.
-      of_row: int64 [N], the group of each row.
+      group_of_row: int64 [N], the group of each row.
       scores: the scores of the rows, from 0 to 1, by name, float64 [N] each.
       header: the header of the groups' names.
       counted: the header of their sizes, such as "questions".
     """
-    counts = np.bincount(of_row, minlength=len(names))
-    sums = {name: np.bincount(of_row, values, len(names)) for name, values in scores.items()}
+    counts = np.bincount(group_of_row, minlength=len(names))
+    sums = {name: np.bincount(group_of_row, values, len(names)) for name, values in scores.items()}
     headers = [header, counted, *scores, *(f"{name}, 95 % interval" for name in scores)]
     rows: list[list[str | int | float]] = []
     for number, name in enumerate(names):

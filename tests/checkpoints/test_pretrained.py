@@ -387,7 +387,7 @@ def test_the_first_layers_of_a_checkpoint_with_fewer_than_its_config(tmp_path, m
 def test_the_first_layers_of_a_resumed_run(tmp_path, model):
     start, out = write_directory(tmp_path / "start", "BertModel"), tmp_path / "out"
     result = pretrained.find(str(start), str(out), num_hidden_layers=1)
-    result.keep(str(out))
+    result.write_files(str(out))
     assert BertConfig.from_json_file(out / "bert_config.json").num_hidden_layers == 1
     checkpoints.save(str(out), 1, variables_of(BertModel(result.bert_config)))
     for flag in (None, 1):  # the flag may be omitted when resuming

@@ -9,7 +9,7 @@ INTERVALS = ("exact, 95 % interval", "F1, 95 % interval")
 
 
 @pytest.mark.parametrize(
-    ("lengths", "most", "bounds", "of_row"),
+    ("lengths", "most", "bounds", "group_of_row"),
     [
         ([], 3, [], []),
         ([5, 5, 5], 3, [(5, 5)], [0, 0, 0]),
@@ -18,15 +18,15 @@ INTERVALS = ("exact, 95 % interval", "F1, 95 % interval")
         ([1000, 3], 6, [(3, 3), (1000, 1000)], [1, 0]),
     ],
 )
-def test_groups(lengths: list[int], most: int, bounds: list[tuple[int, int]], of_row: list[int]) -> None:
+def test_groups(lengths: list[int], most: int, bounds: list[tuple[int, int]], group_of_row: list[int]) -> None:
     groups = LengthGroups.of(lengths, most)
     assert groups.bounds == bounds
-    assert groups.of_row.tolist() == of_row
+    assert groups.group_of_row.tolist() == group_of_row
 
 
 def test_groups_have_similar_sizes() -> None:
     groups = LengthGroups.of(np.random.default_rng(0).integers(1, 1000, 6000))
-    assert np.abs(np.bincount(groups.of_row) - 1000).max() < 30
+    assert np.abs(np.bincount(groups.group_of_row) - 1000).max() < 30
     assert groups.names[0].startswith("1 to ")
     assert LengthGroups.of([1000, 3]).names == ["3", "1,000"]
 

@@ -6,6 +6,7 @@ data.description, data.examples("train")
 
 import dataclasses
 import logging
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from bert_tf2.configs.choices import ProblemType
 from bert_tf2.configs.fields import check_has_effect
 from bert_tf2.configs.long_texts import WINDOWS
 from bert_tf2.errors import MOST_NAMED, InputError, counted, some
-from bert_tf2.io import file_system, files, text_lines
+from bert_tf2.io import file_system, files, run_files, text_lines
 from bert_tf2.io.delimited import Form, is_number
 from bert_tf2.io.sparse_rows import SparseRows
 from bert_tf2.io.spilled import directory_for_spilling
@@ -123,14 +124,16 @@ class Data:
         return [reader._read(path, "test") for path in self.unlabeled_files]
 
     def save(self, directory: str) -> None:
-        """Writes the files that evaluation and prediction need: `task.json`, `labels.txt`, `validation_split.json`.
+        """Writes the files that evaluation and prediction need: `validation_split.json`, `labels.txt`, `task.json`.
 
         Raises:
           OSError: they cannot be written.
         """
-        self.description.save(directory)
         if self.split:
             self.split.save(directory)
+        else:  # that of a run which was killed before it had written `task.json`
+            file_system.remove(os.path.join(directory, run_files.VALIDATION_SPLIT))
+        self.description.save(directory)  # last, as it says that the directory holds a training
 
     def _read(self, path: str, split: Split) -> Examples:
         is_assumed = not self.has_header_flag and split != "train"
@@ -194,7 +197,7 @@ def open_data(
     check_has_effect(config, ("threshold", "label_separator"), kind == "multi_label", needed)
     is_divided = data.description.long_text == WINDOWS
     check_has_effect(config, ("window_pooling",), is_divided, "is for --long_text=windows; give both or omit it")
-    texts, unlabeled = _texts(config, data.description), _unlabeled_files(config.unlabeled_file)
+    texts, unlabeled = _texts(config, data.description, known), _unlabeled_files(config.unlabeled_file)
     data = dataclasses.replace(data, predict_file=config.predict_file, unlabeled_files=unlabeled, texts=texts)
     predicted = data.predict_file or data.description.predict_file
     paths = [path for path in (data.train_file, data.description.dev_file, predicted, *unlabeled) if path]
@@ -205,6 +208,8 @@ def open_data(
         config.check_form(kinds, ("csv", "tsv", "json lines", "json", "text"), "is for text files; omit it")
     if saved:
         data.description.check_same_model(saved, config.output_dir)
+    if known and known.knows_pairs and paths and data.task is None:
+        _check_pairs(config, data.description, known)
     return dataclasses.replace(
         data,
         model_dir=config.output_dir,
@@ -249,7 +254,7 @@ def _unlabeled_files(pattern: str | None) -> tuple[str, ...]:
     return (pattern,) if workbook and workbook.sheet else tuple(files.expand(pattern, "--unlabeled_file"))
 
 
-def _texts(config: DataConfig, description: TaskDescription) -> tuple[str, ...]:
+def _texts(config: DataConfig, description: TaskDescription, known: TaskDescription | None) -> tuple[str, ...]:
     """The values of `--text` and `--text_pair`, if they are set.
 
     Raises:
@@ -260,11 +265,21 @@ def _texts(config: DataConfig, description: TaskDescription) -> tuple[str, ...]:
     for flag, text in (("--text", config.text), ("--text_pair", config.text_pair or "")):
         if not files.is_unicode(text):
             raise InputError(f"{flag} is not valid UTF-8; check the encoding of the terminal.")
-    pairs = description.has_pairs
-    if pairs != (config.text_pair is not None):
+    pairs, are_known = description.has_pairs, known is not None and known.knows_pairs
+    if pairs != (config.text_pair is not None) and (pairs or are_known):
         what = "pairs of texts; give --text_pair too" if pairs else "single texts; omit --text_pair"
         raise InputError(f"The model of {config.output_dir} is for {what}.")
     return (config.text,) if config.text_pair is None else (config.text, config.text_pair)
+
+
+def _check_pairs(config: DataConfig, description: TaskDescription, known: TaskDescription) -> None:
+    """Checks that the columns to be read are those of the texts for which the model was trained, one or two."""
+    if known.has_pairs == (description.text_pair_column is not None):
+        return
+    what = "single texts; omit --text_pair_column"
+    if known.has_pairs:
+        what = "pairs of texts; name the column of the second one (--text_pair_column)"
+    raise InputError(f"The model of {config.output_dir} is for {what}.")
 
 
 # --- Custom data -----------------------------------------------------------------------------------------------

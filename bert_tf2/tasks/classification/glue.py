@@ -195,9 +195,9 @@ def task_named(name: str) -> GlueTask:
     Raises:
       InputError: there is no such task.
     """
-    for task in TASKS.values():
-        if _plain(task.name) == _plain(name):
-            return task
+    task = _TASKS_BY_PLAIN_NAME.get(_plain(name))
+    if task is not None:
+        return task
     raise InputError(
         f"Unknown task {name!r}; choose one of {', '.join(TASKS)}, or give --train_file for data of your own."
     )
@@ -205,11 +205,14 @@ def task_named(name: str) -> GlueTask:
 
 def is_known(name: str) -> bool:
     """Whether there is a task of this name, see `task_named`."""
-    return any(_plain(task) == _plain(name) for task in TASKS)
+    return _plain(name) in _TASKS_BY_PLAIN_NAME
 
 
 def _plain(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "")
+
+
+_TASKS_BY_PLAIN_NAME = {_plain(name): task for name, task in TASKS.items()}
 
 
 def read(task: GlueTask, data_dir: str, split: Split, directory: str | None = None) -> Examples:

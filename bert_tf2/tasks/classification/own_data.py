@@ -305,8 +305,10 @@ def _label_text(cell: Any) -> str:
     """A label as text: Booleans as in JSON, integers without a decimal point."""
     if isinstance(cell, bool):
         return str(cell).lower()
-    if isinstance(cell, int | float) and math.isfinite(cell):
-        return str(int(cell)) if cell == int(cell) else repr(cell)
+    if isinstance(cell, int):  # of any size
+        return str(cell)
+    if isinstance(cell, float) and math.isfinite(cell):
+        return str(int(cell)) if cell.is_integer() else repr(cell)
     if not isinstance(cell, str):
         raise ValueError("a text, a number, or a list of them")
     return _text(cell)

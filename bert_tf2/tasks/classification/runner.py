@@ -142,7 +142,7 @@ class ClassificationTask(FinetuningTask[ClassificationConfig, _Rows, Floats]):
         self.description = self.data.description
         is_needed: dict[Split, bool] = {"train": config.do_train, "dev": config.do_eval, "test": config.do_predict}
         self.examples = {split: self.data.examples(split) for split in is_needed if is_needed[split]}
-        self.segments = 1 + self.description.has_pairs
+        self.segments = 1 + (self.description.has_pairs or len(self.data.texts) > 1)
         self._latest = Latest[Evaluated]()
         self.teacher: Teacher | None = None
         self.unlabeled: list[Examples] = []
@@ -317,8 +317,7 @@ def _checkpoint_task(config: ClassificationConfig, flags: DataConfig) -> TaskDes
     if description := TaskDescription.load(source.directory):
         return dataclasses.replace(description, data_dir=None, dev_file=None, predict_file=None)
     length = min(TaskDescription.max_seq_length, source.config.max_position_embeddings)
-    description = TaskDescription.of_head(source, length, bool(flags.do_lower_case))
-    return dataclasses.replace(description, text_pair_column=None if flags.text_pair is None else "text_pair")
+    return TaskDescription.of_head(source, length, bool(flags.do_lower_case))
 
 
 def _class_weights(config: ClassificationConfig, data: Data, train: Examples | None) -> list[float] | None:

@@ -25,7 +25,10 @@ def split_columns(names: str) -> tuple[str, ...]:
     Raises:
       InputError: there are fewer than two names, or they are not distinct.
     """
-    columns = [name.strip() for row in csv.reader([names], skipinitialspace=True) for name in row]
+    try:
+        columns = [name.strip() for row in csv.reader([names], skipinitialspace=True) for name in row]
+    except csv.Error:  # a name has a line break and is not quoted
+        columns = []
     if len(columns) < 2 or len(set(columns)) < len(columns) or not all(columns):
         raise InputError(
             f"--label_columns={names!r:.200}: expected the names of different columns separated by commas, one for "
@@ -37,8 +40,8 @@ def split_columns(names: str) -> tuple[str, ...]:
 def join_columns(names: Sequence[str]) -> str:
     """Joins names so that `split_columns` splits them."""
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(names)
-    return line.getvalue()
+    csv.writer(line).writerow(names)
+    return line.getvalue().removesuffix("\r\n")
 
 
 _ADDED = {task_metadata.MAY_BE_MISSING: True}
@@ -142,6 +145,11 @@ class TaskDescription(Description):
     def has_pairs(self) -> bool:
         """Whether the texts are known to be pairs."""
         return bool(self.text_pair_column) or (glue.is_known(self.name) and glue.task_named(self.name).has_pairs)
+
+    @property
+    def knows_pairs(self) -> bool:
+        """Whether it is known if the texts are pairs; it is not if the model was converted."""
+        return self.text_column is not None or glue.is_known(self.name)
 
     @property
     def columns_of_labels(self) -> tuple[str, ...]:

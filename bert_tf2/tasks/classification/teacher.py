@@ -18,7 +18,6 @@ from bert_tf2.errors import MOST_NAMED, InputError, counted, some
 from bert_tf2.io import file_system
 from bert_tf2.modeling.classifier import ClassificationModel
 from bert_tf2.modeling.task_model import Task
-from bert_tf2.tasks.classification import glue
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.finetuning import best_weights
 
@@ -125,8 +124,7 @@ def _check_same_task(path: str, teacher: TaskDescription, student: TaskDescripti
             f"{path} is a model for {teacher.problem_type}, but the training data is {student.problem_type}; give "
             "another teacher, or --problem_type if that is not what the data is."
         )
-    is_known = teacher.text_column is not None or glue.is_known(teacher.name)
-    if is_known and teacher.has_pairs != student.has_pairs:
+    if teacher.knows_pairs and teacher.has_pairs != student.has_pairs:
         kinds = ("single texts", "pairs of texts")
         raise InputError(
             f"{path} is a model for {kinds[teacher.has_pairs]}, but the training data has {kinds[student.has_pairs]}; "

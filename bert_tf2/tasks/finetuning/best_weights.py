@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import listing
-from bert_tf2.errors import InputError
+from bert_tf2.errors import Diverged, InputError
 from bert_tf2.io import atomic, file_system, json_files, run_files
 from bert_tf2.tasks.finetuning.evaluation_hook import read_history
 
@@ -79,17 +79,29 @@ def exist(directory: str) -> bool:
     return listing.is_listed(directory_of(directory))
 
 
-def check(directory: str) -> None:
+def check(directory: str, is_trained: bool = False) -> None:
     """Checks that a run directory has the best weights that `--use_best` asks for.
 
+    Args:
+      directory: the run directory.
+      is_trained: whether a training with evaluations has just ended there.
+
     Raises:
-      InputError: it has none.
+      Diverged: that training has kept none.
+      InputError: there are none.
     """
-    if not exist(directory):
-        raise InputError(
-            f"--use_best: {directory} has no {run_files.BEST}/ with a checkpoint, which a training with --do_eval "
-            "writes; omit the flag to use the latest weights."
+    if exist(directory):
+        return
+    if is_trained:
+        raise Diverged(
+            f"{directory} has no best weights: in no evaluation of the training was the score a number (a correlation, "
+            "for example, is none if all predictions are the same); lower --learning_rate, or give another "
+            "--metric_for_best."
         )
+    raise InputError(
+        f"--use_best: {directory} has no {run_files.BEST}/ with a checkpoint, which a training with --do_eval "
+        "writes; omit the flag to use the latest weights."
+    )
 
 
 def check_replaceable(directory: str) -> None:
@@ -105,6 +117,27 @@ def check_replaceable(directory: str) -> None:
     if score and score.run:
         raise InputError(
             f"{best} has the best weights of a search, which this training would replace; give another --output_dir."
+        )
+
+
+def check_metric(directory: str, metric: str, step: int) -> None:
+    """Checks that the best weights that a resumed training would keep were chosen by the same score.
+
+    Args:
+      directory: its run directory.
+      metric: name of the score in the evaluation's results.
+      step: the step that it resumes from; best weights of a later step will be replaced in any case.
+
+    Raises:
+      InputError: they were chosen by another score.
+    """
+    score = BestScore.load(directory_of(directory))
+    if score and score.step <= step and score.metric not in ("", metric):
+        chosen, other = (name.removeprefix("eval_") for name in (score.metric, metric))
+        raise InputError(
+            f"{directory_of(directory)} has the weights with the best {chosen}, where this command keeps those with "
+            f"the best {other}; give --metric_for_best={chosen}, another --output_dir, or --overwrite_output_dir to "
+            "start over."
         )
 
 

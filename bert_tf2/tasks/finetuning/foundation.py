@@ -1,7 +1,8 @@
-"""The config, vocabulary and weights that a fine-tuned model is built on, and a check before a directory is emptied."""
+"""The config, vocabulary and weights that a fine-tuned model is built on, and checks before files are removed."""
 
 import dataclasses
 import logging
+import os
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -9,13 +10,17 @@ from bert_tf2.checkpoints import listing, pretrained
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.training import RunConfig
 from bert_tf2.errors import InputError
-from bert_tf2.io import file_system
+from bert_tf2.io import file_system, run_files
 from bert_tf2.tasks.finetuning import best_weights
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 
 logger = logging.getLogger(__name__)
 
 Config = TypeVar("Config", bound=RunConfig)
+
+_DATA = ("train_file", "dev_file", "predict_file")
+_EVALUATED = (run_files.EVAL_PREDICTION_LINES, run_files.EVAL_PREDICTION_TABLE)
+_PREDICTED = (run_files.PREDICTION_LINES, run_files.PREDICTION_TABLE, run_files.TAGGED, run_files.TAGGED_SPANS)
 
 
 def with_model_in_output_dir(config: Config) -> Config:
@@ -71,4 +76,21 @@ def check_not_inside(output_dir: str, paths: Sequence[str | None]) -> None:
         if file_system.is_inside(path, output_dir):
             raise InputError(
                 f"{path} is in {output_dir}, which --overwrite_output_dir empties; give another --output_dir."
+            )
+
+
+def check_data_is_kept(config: FinetuningConfig) -> None:
+    """Rejects data that the run would remove or replace, such as `eval_predictions.csv` with corrected labels.
+
+    Raises:
+      InputError: a flag names such a file in `output_dir`.
+    """
+    names = _EVALUATED * (config.do_eval or config.overwrite_output_dir)
+    names += _PREDICTED * (config.do_predict or config.overwrite_output_dir)
+    for flag in _DATA:
+        value = getattr(config, flag, None)
+        if value and os.path.basename(value) in names and file_system.is_inside(value, config.output_dir):
+            raise InputError(
+                f"--{flag}={value} is one of the files that this command removes or replaces; copy it to another "
+                "directory, or give another --output_dir."
             )

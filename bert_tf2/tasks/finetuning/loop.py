@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 
 import keras
 import numpy as np
@@ -52,17 +52,15 @@ class TrainingData:
     Attributes:
       examples: the training examples.
       save_assets: `FinetuningTask.save_assets`.
-      results: names of the results of `evaluate`.
       evaluate: evaluates the model in its current state, at a step; None: there is no evaluation.
-      best: the task's default for `--metric_for_best`.
+      best: the score that decides which evaluation is the best; None: there is no evaluation.
       epoch: number of examples per epoch, after which `evaluate` is called by default; None: all of `examples`.
     """
 
     examples: ExampleArrays
     save_assets: Callable[[str], None]
-    results: Sequence[str] = ()
     evaluate: Callable[[int], Results] | None = None
-    best: str = "loss"
+    best: BestMetric | None = None
     epoch: int | None = None
 
 
@@ -217,7 +215,7 @@ class Finetuning:
 
     def save_assets(self, directory: str, save_task_assets: Callable[[str], None]) -> None:
         """Writes everything but the weights into a model's directory."""
-        self.foundation.keep(directory)
+        self.foundation.write_files(directory)
         save_task_assets(directory)
 
     def train(self, trainer: training.Trainer, data: TrainingData) -> None:
@@ -228,11 +226,14 @@ class Finetuning:
         """
         config = self.config
         best = best_weights.directory_of(config.output_dir)
-        hooks = [] if data.evaluate is None else [self._hook(trainer, data, data.evaluate)]
+        hooks = [self._hook(trainer, data, data.evaluate, data.best)] if data.evaluate and data.best else []
         if self.is_chief:
             self.save_assets(config.output_dir, data.save_assets)
             run_dir.describe(config.output_dir, config)
         trainer.train(self.batches(data.examples), hooks)
+        for hook in hooks:
+            if hook.history or not best_weights.exist(config.output_dir):
+                hook.run(trainer.global_step)  # if an earlier run was killed in the evaluation after its last step
         wait_for_all(self.strategy)  # so that the others read only what the chief has finished writing
         for hook in hooks:
             if hook.best:
@@ -249,15 +250,13 @@ class Finetuning:
         return make
 
     def _hook(
-        self, trainer: training.Trainer, data: TrainingData, evaluate: Callable[[int], Results]
+        self, trainer: training.Trainer, data: TrainingData, evaluate: Callable[[int], Results], best: BestMetric
     ) -> EvaluationHook:
         config = self.config
 
         def evaluate_averages(step: int) -> Results:
             with trainer.optimizer.averages_in_place():
                 return evaluate(step)
-
-        best = BestMetric.find(config.metric_for_best or data.best, list(data.results))
 
         def save_best(step: int, value: float) -> None:
             if not self.is_chief:
@@ -300,11 +299,12 @@ class Finetuning:
           The step of the weights; 0 if they are not from a training in `output_dir`.
 
         Raises:
+          Diverged: the best weights of the training are asked for, but no evaluation had a score.
           InputError: they cannot be read, or lack a part of the model.
         """
         config = self.config
         if config.use_best:
-            best_weights.check(config.output_dir)
+            best_weights.check(config.output_dir, is_trained)
         elif self.is_chief:
             best_weights.log_if_better(config.output_dir, "used")
         prefix = checkpoints.latest(config.weights_dir)

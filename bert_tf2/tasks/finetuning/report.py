@@ -4,6 +4,7 @@ The page has sections that all tasks share (scores with intervals, learning curv
 files) and those of the task.
 """
 
+import contextlib
 import datetime
 import logging
 import math
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, file_system, run_dir, run_files
 from bert_tf2.reports import page
 from bert_tf2.reports.page import (
@@ -29,7 +31,8 @@ from bert_tf2.reports.page import (
     shown_as_number,
     shown_as_percent,
 )
-from bert_tf2.tasks.finetuning import learning_curves
+from bert_tf2.tasks.finetuning import best_weights, learning_curves
+from bert_tf2.tasks.finetuning.best_weights import BestScore
 from bert_tf2.tasks.finetuning.evaluation_hook import BestMetric
 from bert_tf2.tasks.finetuning.row_files import write_rows
 
@@ -122,7 +125,7 @@ def _report(
     task: "FinetuningTask[Any, Any, Any]", encoded: Any, gathered: Any, evaluation: "Evaluation", step: int
 ) -> Report:
     directory = task.config.output_dir
-    best = BestMetric.find(task.config.metric_for_best or task.best_metric, list(evaluation.results))
+    best = _best_metric(task, evaluation.results)
     lengths = task.length_section(encoded, gathered) or _lengths(encoded.arrays.lengths, encoded.arrays.max_length)
     sections = [
         _scores(task, evaluation, task.score_intervals(encoded, gathered)),
@@ -135,6 +138,16 @@ def _report(
     now = datetime.datetime.now().astimezone()
     subtitle = f"{task.description.TASK.capitalize()}, weights of step {step:,}, {now.day} {now:%B %Y, %H:%M}"
     return Report(f"Evaluation of {_short_path(directory)}", subtitle, [section for section in sections if section])
+
+
+def _best_metric(task: "FinetuningTask[Any, Any, Any]", results: Mapping[str, float]) -> BestMetric:
+    """The score that chose the weights in `best/`, or the one that would choose them."""
+    requested = task.config.metric_for_best
+    if requested is None:
+        with contextlib.suppress(InputError):  # the file is corrupt, and not needed
+            score = BestScore.load(best_weights.directory_of(task.config.output_dir))
+            requested = score.metric if score and score.metric in results else None
+    return BestMetric.find(requested or task.best_metric, list(results))
 
 
 def _short_path(directory: str) -> str:
@@ -184,6 +197,8 @@ def _scores(
 
 def _lengths(lengths: NDArray[np.int64], limit: int) -> Section:
     """The lengths of the model's inputs."""
+    if not len(lengths):
+        return Section("Length", [Text("There are no examples.")])
     from bert_tf2.reports import pictures
 
     svg = pictures.histogram(lengths, "tokens", "examples")
@@ -195,7 +210,7 @@ def _lengths(lengths: NDArray[np.int64], limit: int) -> Section:
         ("at the limit", f"{full:,}", "longer ones are truncated or split"),
     ]
     picture = Picture(svg, "Examples by number of tokens", "Tokens per example, including special tokens")
-    return Section("Length", [Figures(figures), picture] if len(lengths) else [Text("There are no examples.")])
+    return Section("Length", [Figures(figures), picture])
 
 
 def _command(directory: str) -> Section:

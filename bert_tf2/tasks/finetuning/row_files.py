@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bert_tf2.io import atomic, json_files
+from bert_tf2.io.delimited import LineEnds
 
 MAX_COLUMNS = 20
 """Objects with more keys, such as the probabilities of many labels, are omitted from the table."""
@@ -34,7 +35,7 @@ def write_rows(lines_path: str, table_path: str, rows: Iterable[Mapping[str, Any
             lines.write(json_files.line(row))
             cells = dict(_cells(row))
             if writer is None:
-                writer = csv.DictWriter(table, list(cells), lineterminator="\n")
+                writer = csv.DictWriter(LineEnds(table), list(cells))
                 writer.writeheader()
             writer.writerow(cells)
 

@@ -12,10 +12,10 @@ import tensorflow as tf
 from bert_tf2 import training
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.io import atomic, file_system, run_dir, run_files
-from bert_tf2.tasks.finetuning import evaluation_files, outputs, report
+from bert_tf2.tasks.finetuning import best_weights, evaluation_files, outputs, report
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
-from bert_tf2.tasks.finetuning.evaluation_hook import Results
-from bert_tf2.tasks.finetuning.foundation import find_foundation, with_model_in_output_dir
+from bert_tf2.tasks.finetuning.evaluation_hook import BestMetric, Results
+from bert_tf2.tasks.finetuning.foundation import check_data_is_kept, find_foundation, with_model_in_output_dir
 from bert_tf2.tasks.finetuning.loop import Finetuning, TrainingData
 from bert_tf2.tasks.finetuning.search import run_search
 from bert_tf2.tasks.finetuning.task import Evaluation, FinetuningTask, Split
@@ -44,6 +44,7 @@ def run(make_task: Callable[[Config, Pretrained], AnyTask], config: Config) -> R
       OSError: a file cannot be written.
       Stopped: training was stopped by SIGTERM or Ctrl-C; a checkpoint has been written.
     """
+    check_data_is_kept(config)
     tracking.check_installed(config.reports)
     strategy = make_strategy(config.distribution)
     return run_search(config, functools.partial(_run, make_task, strategy), strategy)
@@ -119,6 +120,8 @@ class _TaskRun:
             trainer, _ = self._trainer()
             encoded = self.task.complete_training(self._encode("train"), self.finetuning.create_companion)
             trainer.check(self.finetuning.batches(encoded.arrays))
+            if self.config.do_eval:
+                self._best_metric(trainer.global_step)
         else:
             self.finetuning.load(is_trained=False)
         if self.config.do_eval:
@@ -131,18 +134,17 @@ class _TaskRun:
     # --- Training ----------------------------------------------------------------------------------------------------
 
     def train(self) -> None:
-        """Trains; errors in the data are reported before anything is removed or written."""
+        """Trains; errors in data and flags are reported before anything is removed or written."""
         task = self.task
         splits: list[Split] = ["train", "dev"] if self.config.do_eval else ["train"]
         trainer, count = self._trainer()
         for split in splits:
             self._encode(split)
-        names = task.result_names() if self.config.do_eval else ()
+        best = self._best_metric(trainer.global_step) if self.config.do_eval else None
         self.encoded["train"] = task.complete_training(self.encoded["train"], self.finetuning.create_companion)
         data = TrainingData(self.encoded["train"].arrays, task.save_assets)
-        if self.config.do_eval:
-            evaluate = self._results
-            data = dataclasses.replace(data, results=names, evaluate=evaluate, best=task.best_metric, epoch=count)
+        if best:
+            data = dataclasses.replace(data, evaluate=self._results, best=best, epoch=count)
         self.finetuning.remove_earlier_run()
         for split in splits:
             self._write_encoded(split)
@@ -156,6 +158,17 @@ class _TaskRun:
         if count is None:
             count = len(self._encode("train").arrays)
         return self.finetuning.trainer(count), count
+
+    def _best_metric(self, step: int) -> BestMetric:
+        """The score that selects the best weights of a training that starts or resumes at a step.
+
+        Raises:
+          InputError: there is no such score, or it is another one than that of the best weights so far.
+        """
+        best = BestMetric.find(self.config.metric_for_best or self.task.best_metric, list(self.task.result_names()))
+        if not self.config.overwrite_output_dir:
+            best_weights.check_metric(self.config.output_dir, best.name, step)
+        return best
 
     def _encode(self, split: Split) -> Any:
         if split not in self.encoded:

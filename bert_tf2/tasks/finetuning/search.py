@@ -74,12 +74,15 @@ class _Search(Generic[Config]):
         if config.search_trials:
             search_trials.check_installed()
         if config.dry_run:
+            self._start()
             for settings, run_config in zip(planned, configs, strict=True):
                 with _naming(settings):
                     run_seeds(run_config, self.run, self.is_chief)
             return None
         with run_dir.locked(config.output_dir) if self.is_chief else contextlib.nullcontext():
             results = self._start()
+            if config.overwrite_output_dir and self.is_chief:
+                file_system.remove(os.path.join(config.output_dir, run_files.SEARCH_RESULTS))
             count = config.search_trials or len(planned)
             for number, settings in enumerate(self._settings(results), 1):
                 logger.info("***** Run %d of %d: %s *****", number, count, describe(settings))
@@ -88,7 +91,7 @@ class _Search(Generic[Config]):
 
     def _start(self) -> SearchResults:
         """The results so far: those of an earlier search in the directory, unless it is to be overwritten."""
-        config, path = self.config, os.path.join(self.config.output_dir, run_files.SEARCH_RESULTS)
+        config = self.config
         if listing.is_listed(config.output_dir):
             raise InputError(
                 f"--search: {config.output_dir} holds a training, whose best weights the search would replace; give "
@@ -96,8 +99,6 @@ class _Search(Generic[Config]):
             )
         shared = self._shared_flags()
         if config.overwrite_output_dir:
-            if self.is_chief:
-                file_system.remove(path)
             return SearchResults(config.output_dir, self.space.names, shared)
         return SearchResults.resume(config.output_dir, self.space.names, shared)
 
@@ -211,12 +212,18 @@ class _Search(Generic[Config]):
         target = best_weights.directory_of(self.config.output_dir)
         run = os.path.relpath(os.path.dirname(source), self.config.output_dir)
         score = dataclasses.replace(score, run=run)
-        if best_weights.exist(self.config.output_dir) and BestScore.load(target) == score:
+        names = [
+            name
+            for name in file_system.listdir(source)
+            if file_system.isfile(os.path.join(source, name)) and not name.startswith(".")
+        ]
+        of_evaluation = (run_files.BEST_SCORE, run_files.NULL_THRESHOLD)
+        compared = [name for name in names if name not in of_evaluation]
+        if BestScore.load(target) == score and all(_is_same(source, target, name) for name in compared):
             return
         with atomic.directory(target, replaces=True) as directory:
-            for name in file_system.listdir(source):
-                if file_system.isfile(os.path.join(source, name)) and not name.startswith("."):
-                    file_system.copy(os.path.join(source, name), directory / name)
+            for name in names:
+                file_system.copy(os.path.join(source, name), directory / name)
             score.save(directory)
 
     def _for_evaluation(self, config: Config) -> Config:
@@ -235,3 +242,9 @@ def _naming(settings: Settings) -> Iterator[None]:
         raise
     except InputError as error:
         raise InputError(f"--search, {describe(settings)}: {error}") from None
+
+
+def _is_same(directory: str, other: str, name: str) -> bool:
+    """Whether two directories have the same file of this name."""
+    path, other_path = os.path.join(directory, name), os.path.join(other, name)
+    return file_system.isfile(other_path) and file_system.same_content(path, other_path)

@@ -1,6 +1,7 @@
 """The page of a search, `search.html`: which run is the best, all runs, and the score by each setting."""
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 
 from bert_tf2.configs.values import Value, format_value
@@ -17,10 +18,10 @@ def report(results: SearchResults) -> Report:
     best, metric = results.best, str(results.metric)
     assert best is not None
     scored = [run for run in results.runs if not math.isnan(run.score(metric))]
-    values = sorted(run.score(metric) for run in scored)
+    values = [run.score(metric) for run in scored]
     tiles = [
         (f"best {display_name(metric)}", f"{best.score(metric):.4f}", describe(best.settings)),
-        ("median", f"{values[len(values) // 2]:.4f}", f"from {values[0]:.4f} to {values[-1]:.4f}"),
+        ("median", f"{statistics.median(values):.4f}", f"from {min(values):.4f} to {max(values):.4f}"),
         ("runs", f"{len(results.runs):,}", f"{len(results.runs) - len(scored):,} of them without a score"),
     ]
     note = "The best weights of each run were evaluated, which may be those of an earlier step than the last."

@@ -11,6 +11,7 @@ from typing import Any, Self
 from bert_tf2.configs.values import Value, format_value
 from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, file_system, json_files, run_files
+from bert_tf2.io.delimited import LineEnds
 from bert_tf2.tasks.finetuning.evaluation_files import table
 from bert_tf2.tasks.finetuning.evaluation_hook import BestMetric, Results
 from bert_tf2.tasks.finetuning.search_space import Settings, directory_name
@@ -98,7 +99,7 @@ class SearchResults:
                 )
         metric = json_files.get(content, "metric", str, path)
         runs = [_read_run(entry, names, path) for entry in json_files.get(content, "runs", list, path, [])]
-        remaining = [run for run in runs if run.error or file_system.isdir(os.path.join(output_dir, run.directory))]
+        remaining = [run for run in runs if file_system.isdir(os.path.join(output_dir, run.directory))]
         return cls(output_dir, names, flags, metric, remaining)
 
     def find_run(self, settings: Settings) -> SearchRun | None:
@@ -153,7 +154,7 @@ class SearchResults:
         with atomic.replacing(results) as file:
             file.write(json.dumps(content, indent=1) + "\n")
         with atomic.replacing(rows) as file:
-            csv.writer(file, lineterminator="\n").writerows([self.header(), *self.rows()])
+            csv.writer(LineEnds(file)).writerows([self.header(), *self.rows()])
 
     @property
     def columns(self) -> tuple[list[str], list[str]]:

@@ -27,7 +27,10 @@ _PRESETS = {"paper": "learning_rate=5e-5,3e-5,2e-5;train_batch_size=16,32;num_tr
 _EXAMPLE = "expected FLAG=VALUE,VALUE,... of each flag, separated by semicolons: learning_rate=2e-5,3e-5;seed=1,2"
 _RANGE = re.compile(r"(?P<low>.+?)\.\.(?P<high>.+?)(?P<log>:log)?")
 # With different values, scores could not be compared, or the search would not find its runs.
-_NOT_SEARCHABLE = ("dev_file", "metric_for_best", "output_dir", "search", "search_trials", "seeds", "validation_split")
+_NOT_SEARCHABLE = (
+    *("task_name", "data_dir", "dev_file", "validation_split", "metric_for_best"),
+    *("output_dir", "search", "search_trials", "seeds"),
+)
 _MAX_NAME_LENGTH = 150
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from bert_tf2.io import atomic, file_system, json_files, run_dir, run_files
+from bert_tf2.io.spreadsheets import Workbook
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,8 @@ def run_once(config: Config, run: Callable[[Config], Results | None], is_chief: 
     record = _record(config) if is_recorded else {}
     if is_recorded and not config.overwrite_output_dir and file_system.exists(path):
         finished = json_files.read_object(path, "remove it, and the run is made again.")
-        results = finished.pop("results", None)
+        results = json_files.get(finished, "results", dict, path)
+        finished.pop("results", None)
         if finished == record:
             logger.info("%s is finished, as %s says; remove that file to run it again.", config.output_dir, path)
             return None if results is None else json_files.with_nan(results)
@@ -78,6 +80,8 @@ def _is_path(name: str, value: Any) -> bool:
 
 def _file_states(path: str) -> list[list[Any]]:
     """Name, size and modification time of a file, or of each file in a directory."""
+    if workbook := Workbook.of(path):  # `reviews.xlsx#Sheet2`
+        path = workbook.path
     if file_system.isdir(path):
         names = sorted(file_system.listdir(path))
         paths = [os.path.join(path, name) for name in names]

@@ -91,8 +91,10 @@ def sections(collected: Collected, features: Features) -> list[Section]:
             "Accuracy by number of choices and length",
             [
                 _guessing(collected),
-                mean_scores(by_choices.names, by_choices.of_row, scores, "choices", "questions"),
-                mean_scores(by_length.names, by_length.of_row, scores, "tokens of the longest choice", "questions"),
+                mean_scores(by_choices.names, by_choices.group_of_row, scores, "choices", "questions"),
+                mean_scores(
+                    by_length.names, by_length.group_of_row, scores, "tokens of the longest choice", "questions"
+                ),
             ],
         ),
         Section("Calibration", list(confidence.blocks(*collected.confidences, "questions", note=_NOTE))),

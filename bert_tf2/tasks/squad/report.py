@@ -198,7 +198,7 @@ def _by_length(collected: Collected, windows: Windows) -> list[Block]:
 
 def _length_table(name: str, lengths: NDArray[np.int64], scores: Mapping[str, Floats]) -> Table:
     groups = LengthGroups.of(lengths)
-    return mean_scores(groups.names, groups.of_row, scores, name, "questions")
+    return mean_scores(groups.names, groups.group_of_row, scores, name, "questions")
 
 
 # --- No answer -------------------------------------------------------------------------------------------------------

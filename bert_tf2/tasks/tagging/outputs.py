@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bert_tf2 import metrics
 from bert_tf2.errors import counted
 from bert_tf2.io import atomic, json_files, run_files, spilled
+from bert_tf2.io.delimited import LineEnds
 from bert_tf2.io.json_floats import as_printed
 from bert_tf2.tasks.tagging import conll, schemes, span_rows
 from bert_tf2.tasks.tagging.conll import Sentences
@@ -64,7 +65,7 @@ def write_predictions(
         lines = conll.lines_with_tags(sentences, itertools.chain.from_iterable(converted))
         file.writelines(f"{line}\n" for line in lines)
     with atomic.replacing(paths[1]) as file, atomic.replacing(paths[2]) as table:
-        writer = csv.DictWriter(table, _COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(LineEnds(table), _COLUMNS)
         writer.writeheader()
         for row, spans in _rows(sentences, tags, _as_printed(probabilities, directory)):
             file.write(json_files.line(row))

@@ -98,7 +98,7 @@ class Collected:
         """
         lengths = LengthGroups.of(words)
         collected = cls(lengths, by_length=[SpanErrors() for _ in lengths.bounds])
-        groups = zip(lengths.of_row.tolist(), sentences, strict=True)
+        groups = zip(lengths.group_of_row.tolist(), sentences, strict=True)
         wrong = (sentence for group, sentence in groups if not collected._add(sentence, group))
         # Ties go to the first sentence, so that the page is deterministic.
         collected.worst = heapq.nsmallest(
@@ -179,7 +179,7 @@ def _by_type(errors: SpanErrors) -> Table:
 
 
 def _by_length(collected: Collected) -> Table:
-    sentences = np.bincount(collected.lengths.of_row).tolist()
+    sentences = np.bincount(collected.lengths.group_of_row).tolist()
     groups = zip(collected.lengths.names, sentences, collected.by_length, strict=True)
     rows: list[list[str | int | float]] = [
         [name, count, *_score_cells(group.counts())] for name, count, group in groups

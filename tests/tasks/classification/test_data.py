@@ -140,10 +140,14 @@ def test_regression(tmp_path: Path) -> None:
     assert data.description.problem_type == "regression"
 
 
+LONG = "1" + "0" * 400
+"""Larger than any float."""
+
+
 def test_labels_of_json(tmp_path: Path) -> None:
-    content = "".join(f'{{"text": "a", "label": {label}}}\n' for label in ("10", "9", "9.0", "true", '"false"'))
+    content = "".join(f'{{"text": "a", "label": {label}}}\n' for label in ("10", "9", "9.0", "true", '"false"', LONG))
     data = trained(tmp_path, content, "a.jsonl")
-    assert data.description.labels == ("10", "9", "false", "true")
+    assert data.description.labels == ("10", LONG, "9", "false", "true")
 
 
 @pytest.mark.parametrize("header", [True, False])

@@ -108,3 +108,9 @@ def test_label_column_takes_precedence(tmp_path: Path) -> None:
 def test_invalid_columns(tmp_path: Path, rows: list[Any], flags: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         opened(tmp_path, write(tmp_path, rows), **flags)
+
+
+def test_name_with_a_line_break(tmp_path: Path) -> None:
+    names = ("id", "text", "is\nrude", "angry", "none", "likes")
+    with pytest.raises(InputError, match=r"label 0, 'is\\nrude', contains a line break; .* Rename it\."):
+        opened(tmp_path, write(tmp_path, ONE, ".jsonl", names))

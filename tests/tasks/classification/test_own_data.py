@@ -228,5 +228,36 @@ def test_invalid_texts(tmp_path: Path, fields: dict[str, Any], flags: dict[str, 
         open_data(DataConfig(model_dir, **flags), training=False).examples("dev")
 
 
+@pytest.mark.parametrize(
+    ("fields", "column", "sentence"),
+    [
+        ({}, "x", "is for single texts; omit --text_pair_column"),
+        ({"name": "mrpc", "text_column": None}, None, "is for pairs of texts; name the column of the second one"),
+        ({"name": "mrpc", "text_column": None}, "x", None),
+        ({"text_pair_column": "x"}, None, None),
+    ],
+)
+def test_model_for_single_texts_or_pairs(
+    tmp_path: Path, fields: dict[str, Any], column: str | None, sentence: str | None
+) -> None:
+    path = write(tmp_path, "new.csv", "body,x\na,b\n")
+    config = DataConfig(trained(tmp_path, **fields), predict_file=path, text_column="body", text_pair_column=column)
+    if sentence is None:
+        assert list(open_data(config, training=False).examples("test").pairs or []) == ["b"]
+        return
+    with pytest.raises(InputError, match=sentence):
+        open_data(config, training=False)
+
+
+def test_converted_model_may_be_for_pairs(tmp_path: Path) -> None:
+    model_dir = trained(tmp_path, name="converted", text_column=None, label_column=None)
+    for pair in (None, "b"):
+        examples = open_data(DataConfig(model_dir, text="a", text_pair=pair), training=False).examples("test")
+        assert (list(examples.texts), examples.pairs) == (["a"], pair and [pair])
+    path = write(tmp_path, "new.csv", "text,x\na,b\n")
+    config = DataConfig(model_dir, predict_file=path, text_pair_column="x")
+    assert list(open_data(config, training=False).examples("test").pairs or []) == ["b"]
+
+
 def test_text_implies_prediction() -> None:
     assert ClassificationConfig(output_dir="x", init_checkpoint="y", text="a").do_predict

@@ -83,7 +83,8 @@ def test_files(tmp_path: Path) -> None:
 def test_splitting_and_joining_label_columns() -> None:
     assert split_columns('rude, angry,"a, b"') == ("rude", "angry", "a, b")
     assert join_columns(["rude", "a, b", 'say "x"']) == 'rude,"a, b","say ""x"""'
-    for names in ("rude", "rude,rude", "rude,", ""):
+    assert split_columns(join_columns(["is\nrude", "is\rangry"])) == ("is\nrude", "is\rangry")
+    for names in ("rude", "rude,rude", "rude,", "", "is\nrude,angry"):
         with pytest.raises(InputError, match="expected the names of different columns separated by commas"):
             split_columns(names)
 

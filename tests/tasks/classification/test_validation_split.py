@@ -14,6 +14,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.tasks.classification.config import ClassificationConfig
 from bert_tf2.tasks.classification.data import Data, DataConfig, open_data
 from bert_tf2.tasks.classification.examples import Examples
+from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.classification.validation_split import ValidationSplit
 
 
@@ -54,6 +55,24 @@ def test_later_runs_hold_out_the_same_rows(tmp_path: Path) -> None:
         assert list(evaluated.examples("dev").texts) == list(before.texts)
     other = opened(tmp_path / "model", validation_split=0.1)  # another directory, the same rows
     assert list(other.examples("dev").texts) == list(before.texts)
+
+
+def test_killed_between_the_files_of_the_task(tmp_path: Path) -> None:
+    opened(tmp_path, validation_split=0.1)
+    (tmp_path / "model/task.json").unlink()
+    assert len(opened(tmp_path, validation_split=0.1).examples("dev")) == 5
+    (tmp_path / "model/task.json").unlink()
+    assert len(opened(tmp_path).examples("train")) == 50
+    with pytest.raises(InputError, match="--dev_file is missing"):  # no row is held out
+        opened(tmp_path, training=False).examples("dev")
+
+
+def test_task_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").mkdir()
+    monkeypatch.setattr(TaskDescription, "save", lambda self, directory: written.extend(Path(directory).iterdir()))
+    written: list[Path] = []
+    opened(tmp_path, validation_split=0.1)
+    assert written == [tmp_path / "model/validation_split.json"]
 
 
 def test_only_a_file_in_the_model_directory_is_read_without_a_flag(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from bert_tf2 import checkpoints
-from bert_tf2.errors import InputError
+from bert_tf2.errors import Diverged, InputError
 from bert_tf2.tasks.finetuning import best_weights
 from bert_tf2.tasks.finetuning.best_weights import BestScore
 
@@ -96,8 +96,23 @@ def test_training_does_not_replace_weights_of_others(tmp_path: Path) -> None:
         best_weights.check_replaceable(str(tmp_path / "link"))
 
 
+def test_weights_chosen_by_another_score(tmp_path: Path) -> None:
+    directory = training(tmp_path, 20, 10, BestScore("eval_f1", 0.5, 10))
+    best_weights.check_metric(directory, "eval_f1", 20)
+    best_weights.check_metric(directory, "eval_loss", 9)  # they are from a later step, and will be replaced
+    best_weights.check_metric(str(tmp_path / "new"), "eval_loss", 20)
+    with pytest.raises(
+        InputError, match=r"with the best f1, where .* the best loss; give --metric_for_best=f1, another"
+    ):
+        best_weights.check_metric(directory, "eval_loss", 10)
+
+
 def test_use_best_needs_best_weights(tmp_path: Path) -> None:
     best_weights.check(training(tmp_path, 2, 1, None))
     assert not best_weights.exist(str(tmp_path / "best"))
     with pytest.raises(InputError, match=r"--use_best: .*/best has no best/ with a checkpoint, which a training with"):
         best_weights.check(str(tmp_path / "best"))
+    with pytest.raises(
+        Diverged, match="best has no best weights: in no evaluation of the training was the score a number"
+    ):
+        best_weights.check(str(tmp_path / "best"), is_trained=True)

@@ -14,8 +14,9 @@ from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.errors import InputError
+from bert_tf2.tasks.classification.config import ClassificationConfig
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
-from bert_tf2.tasks.finetuning.foundation import check_not_inside, find_foundation
+from bert_tf2.tasks.finetuning.foundation import check_data_is_kept, check_not_inside, find_foundation
 from bert_tf2.tokenization.auto import VocabularyFile
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -61,11 +62,11 @@ def test_hugging_face_directory(tmp_path: Path) -> None:
 
 def test_directory_with_saved_files_is_self_contained(tmp_path: Path) -> None:
     released = write_model(tmp_path / "released", "a")
-    find(tmp_path, init_checkpoint=released).keep(str(tmp_path / "out"))
+    find(tmp_path, init_checkpoint=released).write_files(str(tmp_path / "out"))
     foundation = find(tmp_path)
     assert foundation.vocabulary.path == str(tmp_path / "out" / "vocab.txt")
     assert foundation.tokenizer(True).vocab == {piece: index for index, piece in enumerate([*SPECIAL, "a"])}
-    foundation.keep(str(tmp_path / "out"))  # onto itself
+    foundation.write_files(str(tmp_path / "out"))  # onto itself
     assert find(tmp_path).tokenizer(True).vocab["a"] == 5
     with pytest.raises(InputError, match=r"Give --(bert_config|vocab)_file"):
         find(tmp_path, overwrite_output_dir=True)
@@ -81,7 +82,7 @@ def test_tokenizer_rules_are_saved(tmp_path: Path) -> None:
     released = write_model(tmp_path / "released", "a", "é", "[DRUG]")
     flags = TokenizerConfig(strip_accents=False, never_split="[DRUG]")
     foundation = find(tmp_path, init_checkpoint=released, tokenizer=flags)
-    foundation.keep(str(tmp_path / "out"))
+    foundation.write_files(str(tmp_path / "out"))
     for reloaded in (find(tmp_path), find(tmp_path, init_checkpoint=released), find(tmp_path, tokenizer=flags)):
         assert reloaded.tokenizer(True).encode("A[DRUG]É") == [5, 7, 6]
     with pytest.raises(InputError, match=r"--never_split=a is not how the model in .*out was trained"):
@@ -93,13 +94,13 @@ def test_added_tokens_of_a_hugging_face_directory_are_saved(tmp_path: Path) -> N
     directory = write_directory(tmp_path / "hf", "BertModel", vocab_size=14)
     (directory / "added_tokens.json").write_text('{"[E2]": 13, "[E1]": 12}')
     vocab_file = directory / "vocab.txt"
-    find(tmp_path, init_checkpoint=directory, vocab_file=vocab_file).keep(str(tmp_path / "out"))
+    find(tmp_path, init_checkpoint=directory, vocab_file=vocab_file).write_files(str(tmp_path / "out"))
     for reloaded in (find(tmp_path), find(tmp_path, init_checkpoint=directory, vocab_file=vocab_file)):
         assert reloaded.tokenizer(True).encode("a[E2]") == [9, 13]
 
 
 def test_vocabulary_of_another_model(tmp_path: Path) -> None:
-    find(tmp_path, init_checkpoint=write_model(tmp_path / "released", "a")).keep(str(tmp_path / "out"))
+    find(tmp_path, init_checkpoint=write_model(tmp_path / "released", "a")).write_files(str(tmp_path / "out"))
     other = write_model(tmp_path / "other", "b")
     with pytest.raises(InputError, match=r"--vocab_file=.* is not the vocabulary that the model in .*out was trained"):
         find(tmp_path, vocab_file=other / "vocab.txt")
@@ -119,7 +120,7 @@ def test_implausible_vocabulary(tmp_path: Path, caplog) -> None:
 def test_sentencepiece(tmp_path: Path, spm_model: Path) -> None:
     released = write_model(tmp_path / "released", vocab_size=1000)
     foundation = find(tmp_path, init_checkpoint=released, spm_model_file=spm_model)
-    foundation.keep(str(tmp_path / "out"))
+    foundation.write_files(str(tmp_path / "out"))
     reloaded = find(tmp_path)
     assert reloaded.vocabulary == VocabularyFile(str(tmp_path / "out" / "spm.model"), is_sentencepiece=True)
     assert len(reloaded.tokenizer(True).vocab) == 1000
@@ -152,3 +153,21 @@ def test_files_to_be_read_are_not_removed(tmp_path: Path) -> None:
     check_not_inside(str(tmp_path / "a"), [None, str(tmp_path / "ab" / "x")])
     with pytest.raises(InputError, match=r"x is in .*, which --overwrite_output_dir empties"):
         check_not_inside(str(tmp_path / "a"), [str(tmp_path / "a" / "best" / "x")])
+
+
+def test_data_is_not_replaced_by_results(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    table, lines = str(out / "eval_predictions.csv"), str(out / "seed-1/predictions.jsonl")
+    for flags in (
+        {"do_train": True, "do_eval": True, "train_file": table},
+        {"do_train": True, "overwrite_output_dir": True, "train_file": table},
+        {"do_predict": True, "predict_file": lines},
+    ):
+        with pytest.raises(InputError, match=r"_file=.* is one of the files that this command removes or replaces"):
+            check_data_is_kept(ClassificationConfig(output_dir=str(out), **flags))
+    for flags in (
+        {"do_train": True, "train_file": table},
+        {"do_predict": True, "predict_file": table},
+        {"do_eval": True, "dev_file": str(tmp_path / "eval_predictions.csv")},
+    ):
+        check_data_is_kept(ClassificationConfig(output_dir=str(out), **flags))

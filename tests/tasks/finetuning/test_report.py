@@ -1,5 +1,6 @@
 """The report sections that all tasks share, and runs without the packages that reports need."""
 
+import json
 import logging
 import sys
 from collections.abc import Iterator
@@ -64,6 +65,25 @@ def test_sections_of_all_tasks(tmp_path: Path) -> None:
     assert "<h2>Mine &lt;own&gt;</h2>" in page
     assert '<a href="eval_predictions.csv">' in page
     assert "span_report.json" not in page, "the file does not exist"
+
+
+def test_best_evaluation_is_that_of_the_best_weights(tmp_path: Path) -> None:
+    scores = [(0.9, 0.5), (0.8, 0.2), (0.85, 0.3)]  # accuracy, the default, and loss
+    lines = [
+        json.dumps({"step": step, "epoch": step, "eval_accuracy": accuracy, "eval_loss": loss})
+        for step, (accuracy, loss) in enumerate(scores, 1)
+    ]
+    (tmp_path / "eval_history.jsonl").write_text("\n".join(lines) + "\n")
+    for content, best in (("", "1, with accuracy 0.9"), ('{"metric": "eval_loss", "step": 2}', "2, with loss 0.2")):
+        (tmp_path / "best").mkdir(exist_ok=True)
+        (tmp_path / "best/score.json").write_text(content)
+        write(Task(tmp_path))
+        assert f"The best evaluation was at step {best}; its" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_no_examples() -> None:
+    section = report._lengths(np.zeros(0, np.int64), 8)
+    assert section == Section("Length", [Text("There are no examples.")])
 
 
 def test_only_one_loss_is_shown() -> None:

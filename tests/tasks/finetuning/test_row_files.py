@@ -12,7 +12,7 @@ from bert_tf2.tasks.finetuning.row_files import MAX_COLUMNS, write_rows
 
 ROWS = [
     {"id": 1, "text": 'a, "b"\nc', "right": True, "labels": ["x", "y"], "probabilities": {"x": 0.1, "y": 0.9}},
-    {"id": "ü", "text": "中", "right": False, "labels": [], "probabilities": {"x": 0.5, "y": 1e-7}},
+    {"id": "ü", "text": "中\r文", "right": False, "labels": [], "probabilities": {"x": 0.5, "y": 1e-7}},
     {"id": None, "text": "", "right": None, "labels": ["a|b", "c"], "probabilities": {"x": 0.0, "y": 1.0}},
 ]
 
@@ -25,7 +25,7 @@ def test_both_files(tmp_path: Path) -> None:
     assert table == [
         ["id", "text", "right", "labels", "probabilities.x", "probabilities.y"],
         ["1", 'a, "b"\nc', "true", "x|y", "0.1", "0.9"],
-        ["ü", "中", "false", "", "0.5", "1e-07"],
+        ["ü", "中\r文", "false", "", "0.5", "1e-07"],
         ["", "", "", '["a|b", "c"]', "0.0", "1.0"],
     ]
 

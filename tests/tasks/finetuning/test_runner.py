@@ -174,6 +174,47 @@ def test_finished_training_is_not_repeated(uninterrupted: Path, data_dir: Path, 
     )
 
 
+def test_killed_in_the_last_evaluation(uninterrupted: Path, data_dir: Path, tmp_path: Path) -> None:
+    directory = shutil.copytree(uninterrupted, tmp_path / "model")
+    path = directory / "eval_history.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    run(data_dir, **flags(data_dir, directory, eval_every_steps=3, save_checkpoints_steps=2))
+    check_same(directory, uninterrupted)
+    path.unlink()  # without it, it is unknown how good the weights in best/ are, so they are kept
+    run(data_dir, **flags(data_dir, directory, eval_every_steps=3, save_checkpoints_steps=2))
+    names = [os.path.basename(checkpoints.latest(path / "best")) for path in (directory, uninterrupted)]
+    assert names[0] == names[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"metric_for_best": "f2", "overwrite_output_dir": True}, "--metric_for_best=f2: this task is evaluated by"),
+        (
+            {"train_file": "model/eval_predictions.csv", "overwrite_output_dir": True},
+            "--train_file=model/eval_predictions.csv is one of the files that this command removes or replaces",
+        ),
+        ({"metric_for_best": "f2", "dry_run": True}, "--metric_for_best=f2: this task is evaluated by"),
+        (
+            {"metric_for_best": "loss"},
+            "best has the weights with the best accuracy, where this command keeps those with the best loss; give "
+            "--metric_for_best=accuracy",
+        ),
+    ],
+)
+def test_flags_are_checked_before_anything_is_removed(
+    uninterrupted: Path, data_dir: Path, tmp_path: Path, monkeypatch, changes: dict, sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    directory = shutil.copytree(uninterrupted, tmp_path / "model")
+    before = content(directory)
+    with pytest.raises(InputError, match=sentence):
+        run(data_dir, **flags(data_dir, directory, **changes))
+    changed = {path for path, value in content(directory).items() if before.get(path) != value}
+    assert {path.name for path in changed} <= {".lock"}
+    assert before.keys() <= content(directory).keys()
+
+
 def test_init_checkpoint_with_a_head_uses_the_head(uninterrupted: Path, data_dir: Path, tmp_path: Path, caplog) -> None:
     caplog.set_level("INFO")
     without = {"vocab_file": None, "bert_config_file": None}
@@ -257,6 +298,19 @@ def test_search_and_seeds(data_dir: Path, tmp_path: Path) -> None:
     assert not list((output / "search").rglob("predictions.jsonl"))
     with pytest.raises(InputError, match=r"model has no checkpoint; --use_best for the weights in its best/, or give"):
         run(data_dir, **{**flags(data_dir, output), "do_train": False})
+
+
+def test_search_without_any_score(data_dir: Path, tmp_path: Path, caplog) -> None:
+    """The correlation with constant values is not a number."""
+    files = {f"{name}_file": tmp_path / f"{name}.csv" for name in ("train", "dev")}
+    for path, values in zip(files.values(), ([0.5, 1.5], [1.5, 1.5]), strict=True):
+        write_csv(path, [(text, str(values[number % 2])) for number, (text, _) in enumerate(rows(16, seed=1))])
+    options = {**{name: str(path) for name, path in files.items()}, "num_train_epochs": 1.0, "report": False}
+    with pytest.raises(InputError, match="--search: no run has a score; the log above says why"):
+        run(data_dir, **flags(data_dir, tmp_path / "model", search="learning_rate=1e-3,2e-3", **options))
+    assert caplog.text.count("in no evaluation of the training was the score a number") == 2
+    (first, _) = json.loads((tmp_path / "model/search_results.json").read_text())["runs"]
+    assert "learning_rate=0.001 has no best weights" in first["error"]
 
 
 def test_moving_averages_are_evaluated_and_saved_as_the_best_weights(data_dir: Path, tmp_path: Path) -> None:

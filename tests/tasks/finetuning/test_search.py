@@ -50,6 +50,7 @@ class Runs:
             raise Killed
         self.configs.append(config)
         if config.learning_rate in self.diverge:
+            Path(config.output_dir).mkdir(parents=True)
             raise Diverged(f"loss nan at {config.learning_rate}.")
         assert config.use_best
         if config.do_predict and predicts:
@@ -200,6 +201,9 @@ def test_diverged_run_has_no_score_and_is_not_repeated(tmp_path: Path, caplog: p
     repeated = Runs()
     run(config(tmp_path, "learning_rate=1e-3,2e-3"), repeated)
     assert names(repeated, tmp_path) == ["."]
+    (tmp_path / second["directory"]).rmdir()
+    run(config(tmp_path, "learning_rate=1e-3,2e-3"), repeated)
+    assert names(repeated, tmp_path)[1:] == [second["directory"], "."], "its directory was removed"
     with pytest.raises(InputError, match="--search: no run has a score"):
         run(config(tmp_path / "none", "learning_rate=2e-3"), runs)
 
@@ -229,12 +233,41 @@ def test_run_is_repeated_if_its_directory_is_removed_or_its_data_changes(tmp_pat
     assert len(runs.configs) == 3
 
 
+def test_run_is_repeated_if_the_workbook_of_a_sheet_changes(tmp_path: Path) -> None:
+    data = tmp_path / "train.xlsx"
+    search_config = config(tmp_path / "out", "learning_rate=1e-3", train_file=f"{data}#Sheet2")
+    for content, repeated in (
+        ("a", ["search/learning_rate=0.001"]),
+        (None, []),
+        ("b!", ["search/learning_rate=0.001"]),
+    ):
+        if content:
+            data.write_text(content)
+        runs = Runs()
+        run(search_config, runs)
+        assert names(runs, tmp_path / "out") == [*repeated, "."]
+
+
+def test_best_weights_are_replaced_by_others_with_the_same_score(tmp_path: Path) -> None:
+    search_config = config(tmp_path, "learning_rate=1e-3")
+    run(search_config, Runs())
+    (tmp_path / "best/predictions.jsonl").touch()
+    run(search_config, Runs())
+    assert (tmp_path / "best/predictions.jsonl").exists(), "the weights are the same"
+    (tmp_path / "best/checkpoint").write_text("of other data")
+    run(dataclasses.replace(search_config, overwrite_output_dir=True), Runs())
+    assert (tmp_path / "best/checkpoint").read_text() == f"of {tmp_path}/search/learning_rate=0.001"
+
+
 def test_invalid_settings_are_rejected_before_the_first_run(tmp_path: Path) -> None:
     runs = Runs()
     with pytest.raises(InputError, match=r"^--search, learning_rate=-1: --learning_rate=-1\.0; it must be above 0"):
         run(config(tmp_path / "out", "learning_rate=1e-3,-1"), runs)
     assert runs.configs == []
     assert not (tmp_path / "out").exists()
+    for name in ("data_dir", "task_name"):  # they decide what is evaluated
+        with pytest.raises(InputError, match=f"--search: {name} must be the same for all runs"):
+            config(tmp_path, f"{name}=a,b")
 
 
 def test_dry_run_checks_every_run_and_writes_nothing(tmp_path: Path) -> None:
@@ -246,8 +279,9 @@ def test_dry_run_checks_every_run_and_writes_nothing(tmp_path: Path) -> None:
 
 def test_trained_model_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "checkpoint").touch()
-    with pytest.raises(InputError, match=f"--search: {tmp_path} holds a training, .*; give another --output_dir"):
-        run(config(tmp_path, overwrite_output_dir=True), Runs())
+    for flags in ({"overwrite_output_dir": True}, {"dry_run": True}):
+        with pytest.raises(InputError, match=f"--search: {tmp_path} holds a training, .*; give another --output_dir"):
+            run(config(tmp_path, **flags), Runs())
 
 
 @pytest.mark.parametrize(
@@ -309,5 +343,11 @@ def test_search_page(tmp_path: Path) -> None:
     run(config(tmp_path, f"{GRID};freeze_embeddings=true,false", report=True), Runs())
     page = (tmp_path / "search.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 3
-    for text in ("best accuracy", "0.3610", "learning_rate=0.002, train_batch_size=16", "--train_file=train.csv"):
+    for text in (
+        "best accuracy",
+        "0.3610",
+        "0.2710",
+        "learning_rate=0.002, train_batch_size=16",
+        "--train_file=train.csv",
+    ):
         assert text in page
