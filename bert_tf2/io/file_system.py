@@ -5,6 +5,7 @@ TensorFlow imported. Both sides have the same functions, behave alike, and raise
 """
 
 import errno
+import filecmp
 import glob as local_glob
 import io
 import os
@@ -234,6 +235,20 @@ def is_inside(path: PathLike, directory: PathLike) -> bool:
     """Whether a path, after following links, is a directory itself or within it."""
     parent, child = realpath(directory), realpath(path)
     return child == parent or child.startswith(parent.rstrip("/") + "/")
+
+
+def same_content(first: PathLike, second: PathLike) -> bool:
+    """Whether two files have the same bytes.
+
+    Raises:
+      OSError: one of them cannot be read.
+    """
+    if not is_remote(first) and not is_remote(second):
+        return filecmp.cmp(first, second, shallow=False)
+    if getsize(first) != getsize(second):
+        return False
+    with open(first, "rb") as one, open(second, "rb") as other:
+        return all(block == other.read(len(block)) for block in iter(lambda: one.read(1 << 20), b""))
 
 
 def local_copy(path: PathLike) -> str:

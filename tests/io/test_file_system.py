@@ -147,13 +147,14 @@ def test_moving_copying_and_comparing(root: str, tmp_path: Path) -> None:
     first, second = write(f"{root}/first", b"1"), write(f"{root}/second", b"22")
     assert file_system.samefile(first, f"{root}/./first")
     assert not file_system.samefile(first, second)
+    assert not file_system.same_content(first, second)
     file_system.replace(first, second)
     assert read(second) == b"1"
     assert not file_system.exists(first)
     local = tmp_path / "local"
     local.write_bytes(b"333")
     file_system.copy(local, first)
-    assert read(first) == b"333"
+    assert file_system.same_content(local, first)
     file_system.replace(local, second)  # from the local side
     assert (read(second), local.exists()) == (b"333", False)
     assert names_in(root) == {"first", "second"}
