@@ -54,7 +54,7 @@ class Source:
       classifier: the head that `output_weights` belongs to, one of `huggingface.OUTPUT_WEIGHTS_HEADS`; None if the
         source does not specify it.
       labels: the labels of that head; empty if the source does not specify them.
-      problem_type: one of `choices.PROBLEM_TYPES` for that head; None if the source does not specify it.
+      problem_type: one of `configs.choices.PROBLEM_TYPES` for that head; None if the source does not specify it.
       tokenizer: the settings of its tokenizer.
       untied: its own names of a masked-LM decoder that is not tied to the word embeddings, as BERT's is.
     """

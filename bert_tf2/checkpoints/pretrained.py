@@ -416,6 +416,8 @@ def find_do_lower_case(
     saved, directory = None, output_dir
     if output_dir is not None:
         saved = task_metadata.setting(output_dir, "do_lower_case", bool)
+        if saved is None:  # a pre-training has no task.json
+            saved = TokenizerSettings.read(output_dir).do_lower_case
     if saved is None and init_checkpoint:
         directory = model_directory(init_checkpoint)
         saved = task_metadata.setting(directory, "do_lower_case", bool)

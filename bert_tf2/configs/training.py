@@ -85,7 +85,7 @@ class LoopConfig:
         Raises:
           InputError: a tool is unknown.
         """
-        names = tuple(self.report_to.replace(" ", "").split(","))
+        names = tuple(dict.fromkeys(self.report_to.replace(" ", "").split(",")))
         if names == (NOWHERE,):
             return ()
         for name in names:
@@ -180,7 +180,7 @@ class OptimizerConfig:
     freeze_embeddings: bool = setting(False, help="Freeze the embeddings.", group=OPTIMIZER)
     ema_decay: float = setting(
         0.0,
-        help="Decay of moving averages of the weights, which are then used for evaluation; 0.999 is usual, 0 keeps "
+        help="Decay of moving averages of the weights, used for evaluation and prediction; 0.999 is usual, 0 keeps "
         "none.",
         group=OPTIMIZER,
         at_least=0,

@@ -43,7 +43,7 @@ class Share:
     by_files: bool = False
 
     def rows(self, batch_size: int) -> int:
-        """The number of rows in a piece; `batch_size` is that of the global batch."""
+        """The number of rows in a piece; `batch_size`, of the global batch, is a multiple of the number of pieces."""
         return batch_size // (self.workers * self.devices)
 
     def first_row(self, element: tf.Tensor, batch_size: int) -> tf.Tensor:

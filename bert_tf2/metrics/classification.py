@@ -44,7 +44,7 @@ def probabilities(logits: Array, problem_type: ProblemType) -> NDArray[np.float3
 
     Args:
       logits: [N, L]; for regression [N, 1].
-      problem_type: see `PROBLEM_TYPES`.
+      problem_type: see `configs.choices.PROBLEM_TYPES`.
 
     Returns:
       float32 of the same shape: softmax for a single label, the sigmoid of each for several, the value itself for
@@ -69,7 +69,7 @@ def predictions(probabilities: Array, problem_type: ProblemType, threshold: floa
 
     Args:
       probabilities: [N, L], from the function of this name; for regression [N, 1].
-      problem_type: see `PROBLEM_TYPES`.
+      problem_type: see `configs.choices.PROBLEM_TYPES`.
       threshold: minimum probability of a predicted label, with several labels.
 
     Returns:
@@ -161,7 +161,7 @@ def evaluate(
     """Computes metrics of a model's outputs.
 
     Args:
-      problem_type: see `PROBLEM_TYPES`.
+      problem_type: see `configs.choices.PROBLEM_TYPES`.
       logits: [N, L]; for regression [N, 1].
       labels: single label: int [N] below `L`. Several: 0 or 1, [N, L], may be sparse. Regression: float [N].
       names: the metrics to compute; None: those in `DEFAULT_METRICS`.

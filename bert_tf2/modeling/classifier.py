@@ -32,7 +32,8 @@ class BertClassifier(BertWithLabels):
     Args:
       config: the encoder's config.
       labels: their names in the order of their ids, or their number, `L`; 1 for regression.
-      problem_type: see `metrics.PROBLEM_TYPES`; it defines the meaning of the scores and is saved with the model.
+      problem_type: see `configs.choices.PROBLEM_TYPES`; it defines the meaning of the scores and is saved with the
+        model.
       recompute: see `encoder.BertModel`.
       **options: of `keras.Model`: `name`, `dtype`, `trainable`.
 
@@ -101,7 +102,7 @@ class ClassificationModel:
     Args:
       config: the encoder's config.
       outputs: the number of scores per row, `L`; 1 for regression.
-      problem_type: see `metrics.PROBLEM_TYPES`.
+      problem_type: see `configs.choices.PROBLEM_TYPES`.
       class_weights: for a single label, the weight of each label's rows, `[L]`; the loss is the weighted mean. They
         apply to the loss of the labels, not to the distillation loss.
       recompute: see `encoder.BertModel`.

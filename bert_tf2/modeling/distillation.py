@@ -42,7 +42,7 @@ class Distillation:
         difference.
 
         Args:
-          problem_type: see `metrics.PROBLEM_TYPES`.
+          problem_type: see `configs.choices.PROBLEM_TYPES`.
           logits: the student's logits, float32 `[B, L]`.
           teacher_logits: float32 `[B, L]`.
         """

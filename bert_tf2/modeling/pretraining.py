@@ -76,7 +76,7 @@ class BertMaskedLM(BertWithHead):
         return tf.reshape(masked_lm, [*shape, self.config.vocab_size]), next_sentence
 
     def logits(self, batch: Batch, dropout_seed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Scores of a batch with the features of `records.pretraining`, or, packed, of `packing.row_features`.
+        """Scores of a batch with the features of `records.pretraining`, or, packed, of `sequence_packing.row_features`.
 
         Returns:
           Masked-LM scores, float32 `[B*P, V]`, and next-sentence scores, float32 `[B, 2]` (`[B*Q, 2]` for packed

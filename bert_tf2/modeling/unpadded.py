@@ -51,10 +51,10 @@ def token_layout(input_mask: tf.Tensor, round_up: bool) -> TokenLayout:
     """The layout of a batch's tokens.
 
     Args:
-      input_mask: `[B, S]`, 0 at padding.
+      input_mask: int or bool `[B, S]`, 0 at padding.
       round_up: whether to round `T` up to one of a few sizes, because XLA compiles for each size.
     """
-    is_token = tf.reshape(input_mask, [-1]) > 0  # [B*S]
+    is_token = tf.cast(tf.reshape(input_mask, [-1]), tf.bool)  # [B*S]
     positions = tf.cast(tf.where(is_token)[:, 0], tf.int32)
     tokens = tf.shape(positions)[0]
     size = tf.maximum(tokens, 1)

@@ -8,6 +8,7 @@ import dataclasses
 import json
 import logging
 import os
+import threading
 import time
 from typing import Any
 
@@ -71,7 +72,7 @@ class FileIndex:
 
 
 class RecordIndex:
-    """The indexes of several record files, saved in an index file.
+    """The indexes of several record files, saved in an index file; several threads may use it.
 
     Args:
       path: of the index file; None if nothing is to be saved.
@@ -82,6 +83,7 @@ class RecordIndex:
         self._path = None if path is None else file_system.path(path)
         self._skips = skips
         self._files: dict[str, FileIndex] = {}
+        self._lock = threading.Lock()
         self._saved = self._read()
         self._is_changed, self._written = False, time.monotonic()
 
@@ -91,15 +93,16 @@ class RecordIndex:
         Raises:
           InputError: the file is missing.
         """
-        if path not in self._files:
-            try:
-                state = file_system.stat(path)
-            except OSError as error:
-                raise files.cannot_read(path, error) from None
-            fresh = FileIndex(state.st_size, state.st_mtime_ns, self._skips)
-            saved = self._saved.get(file_system.absolute(path))
-            self._files[path] = saved if saved and saved.is_same_file(fresh) else fresh
-        return self._files[path]
+        with self._lock:
+            if path not in self._files:
+                try:
+                    state = file_system.stat(path)
+                except OSError as error:
+                    raise files.cannot_read(path, error) from None
+                fresh = FileIndex(state.st_size, state.st_mtime_ns, self._skips)
+                saved = self._saved.get(file_system.absolute(path))
+                self._files[path] = saved if saved and saved.is_same_file(fresh) else fresh
+            return self._files[path]
 
     def mark_changed(self) -> None:
         """Notes that a file's index has changed; saves from time to time."""
@@ -109,15 +112,16 @@ class RecordIndex:
 
     def save(self) -> None:
         """Writes the index file; as training can do without it, a failure is only logged."""
-        if not self._is_changed or self._path is None or not self._path.parent.is_dir():
-            return
-        content = {path: dataclasses.asdict(index) for path, index in self._merged().items()}
-        try:
-            with atomic.replacing(self._path) as file:
-                json.dump({"format": _FORMAT, "files": content}, file)
-        except OSError as error:
-            logger.warning("%s cannot be written (%s); training continues without it.", self._path, error.strerror)
-        self._is_changed, self._written = False, time.monotonic()
+        with self._lock:
+            if not self._is_changed or self._path is None or not self._path.parent.is_dir():
+                return
+            content = {path: dataclasses.asdict(index) for path, index in self._merged().items()}
+            try:
+                with atomic.replacing(self._path) as file:
+                    json.dump({"format": _FORMAT, "files": content}, file)
+            except OSError as error:
+                logger.warning("%s cannot be written (%s); training continues without it.", self._path, error.strerror)
+            self._is_changed, self._written = False, time.monotonic()
 
     def _merged(self) -> dict[str, FileIndex]:
         """The indexes by absolute path, merged with what other processes of the run have written in the meantime."""

@@ -140,12 +140,16 @@ class TrainStep:
 
     def _shape_of(self, batch: Batch) -> tf.Tensor:
         """A row of `Totals.shapes`, int32 `[2 + microbatches]`."""
+        unknown = tf.zeros([2 + self.microbatches], tf.int32)
         # On a TPU all shapes are fixed.
         if "input_mask" not in batch or isinstance(self.strategy, tf.distribute.TPUStrategy):
-            return tf.zeros([2 + self.microbatches], tf.int32)
+            return unknown
         mask = self.strategy.experimental_local_results(batch["input_mask"])[0]  # [B, S]
+        if mask.shape.rank != 2:
+            return unknown
         rows, columns = tf.unstack(tf.shape(mask))
-        tokens = tf.reduce_sum(tf.cast(tf.reshape(mask, [self.microbatches, -1]) > 0, tf.int32), axis=1)
+        is_token = tf.cast(tf.reshape(mask, [self.microbatches, -1]), tf.bool)
+        tokens = tf.reduce_sum(tf.cast(is_token, tf.int32), axis=1)
         return tf.concat([[rows // self.microbatches, columns], tokens], axis=0)
 
     def _replica_step(

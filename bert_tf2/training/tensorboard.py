@@ -10,24 +10,33 @@ from bert_tf2.training import tracking
 
 
 def event_writer(directory: str) -> Any:
-    """An event writer, for `with writer.as_default()`; it writes nothing if `--report_to` omits TensorBoard."""
+    """An event writer for `write_scalars`; it writes nothing if `--report_to` omits TensorBoard."""
     with_events = tracking.current().with_tensorboard
     return tf.summary.create_file_writer(directory) if with_events else tf.summary.create_noop_writer()
 
 
-def write_scalars(step: int, values: Mapping[str, float], kind: Literal["train", "eval"]) -> None:
-    """Writes scalars to the default event writer (`tf.summary.scalar` needs TensorBoard installed), and tracks them.
+def write_scalars(events: Any, step: int, values: Mapping[str, float], kind: Literal["train", "eval"]) -> None:
+    """Writes scalars to an event writer (`tf.summary.scalar` needs TensorBoard installed), and tracks them.
 
     Args:
+      events: the result of `event_writer`; it is flushed.
       step: the training step of the values.
       values: by name.
       kind: whether they are from training or from an evaluation, for the tools of `tracking`; TensorBoard distinguishes
         them by directory.
+
+    Raises:
+      OSError: the events cannot be written, for example because the disk is full.
     """
     metadata = tf.compat.v1.SummaryMetadata(data_class="DATA_CLASS_SCALAR")
     metadata.plugin_data.plugin_name = "scalars"
-    for name, value in values.items():
-        tf.summary.write(name, tf.constant(value, tf.float32), step=step, metadata=metadata)
+    try:
+        with events.as_default():
+            for name, value in values.items():
+                tf.summary.write(name, tf.constant(value, tf.float32), step=step, metadata=metadata)
+    except tf.errors.OpError as error:
+        reason = str(error.message).strip().split("\n")[0]
+        raise OSError(f"TensorBoard events cannot be written ({reason:.200}).") from None
     tracking.current().log(step, values, kind)
 
 

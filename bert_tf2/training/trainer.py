@@ -22,6 +22,7 @@ from bert_tf2.training.compilations import Compilations
 from bert_tf2.training.distribution import Workers
 from bert_tf2.training.optimizers import Optimizer, make_optimizer
 from bert_tf2.training.precision import LossScale
+from bert_tf2.training.profiling import Profiler
 from bert_tf2.training.schedules import Schedule
 from bert_tf2.training.step import Totals, TrainStep
 from bert_tf2.training.tensorboard import event_writer, write_scalars
@@ -250,19 +251,21 @@ class Trainer:
         Raises:
           Diverged: too many consecutive steps were not finite.
           InputError: the device ran out of memory, or another worker was lost.
-          OSError: a checkpoint cannot be written.
+          OSError: a checkpoint or TensorBoard events cannot be written.
           Stopped: SIGTERM or Ctrl-C came; a checkpoint has been written.
         """
         config, first = self.config, self.global_step
         if self._workers.is_chief:
             checkpoints.remove_unfinished(config.output_dir)
-        if first == 0 and not listing.is_listed(config.output_dir):
+        if first == 0:
+            # Not only if there is no checkpoint: the chief may have saved this one before another worker gets here.
             self.optimizer.start_averages()
-            self._save(0)
-        if first >= config.num_train_steps:
-            logger.info("Nothing left to train: step %d of %d is reached.", first, config.num_train_steps)
-            return
+            if not listing.is_listed(config.output_dir):
+                self._save(0)
+        # Even after the last step: an earlier run may have been killed before the hooks that are due there.
         reason = _run_hooks(hooks, first)
+        if first >= config.num_train_steps:
+            reason = reason or f"step {first} of {config.num_train_steps} is reached"
         if reason:
             logger.info("Nothing left to train: %s.", reason)
             return
@@ -270,8 +273,6 @@ class Trainer:
         try:
             with stop_request() as stop:
                 self._loop(data, hooks, stop)
-        except tf.errors.ResourceExhaustedError as error:
-            raise InputError(self._out_of_memory(error)) from None
         except _LOST_CONNECTION as error:
             if self._workers.count == 1:
                 raise
@@ -299,22 +300,22 @@ class Trainer:
         iterator = self._iterator(data)
         means, compilations = _Means(self.step.value_names, config.batch_size, step), Compilations(self.step.compiles)
         seconds_per_step, consecutive_skips, saved = math.inf, tf.constant(0, tf.int64), step
-        profiled_since, is_chief = None, self._workers.is_chief
-        events = event_writer(config.output_dir) if is_chief else tf.summary.create_noop_writer()
+        is_chief = self._workers.is_chief
+        events = event_writer(config.output_dir) if is_chief else None
         preparing = "tracing and compiling the training step"
         progress = Progress(
             "Training", config.num_train_steps, unit="step", initial=step, preparing=preparing, shown=is_chief
         )
         if is_chief and not progress.is_on_terminal:
             logger.info("%s...", preparing.capitalize())
-        with events.as_default(), progress:
+        with progress, Profiler(config.output_dir, config.profiled if is_chief else None) as profiler:
             while step < config.num_train_steps:
-                profiled_since = self._profile(step, profiled_since)
+                profiler.before(step)
                 count = self._steps_to_boundary(step, seconds_per_step, hooks)
                 call_start = time.monotonic()
                 known_seconds = 0.0 if math.isinf(seconds_per_step) else seconds_per_step
                 proposed = tf.constant([bool(stop), known_seconds], tf.float32)
-                totals = self.step.run(iterator, tf.constant(count, tf.int64), consecutive_skips, proposed)
+                totals = self._take_steps(iterator, tf.constant(count, tf.int64), consecutive_skips, proposed)
                 consecutive_skips, taken = totals.consecutive_skips, int(totals.taken)
                 agreed_stop, agreed_seconds = totals.agreed.numpy().tolist()
                 seconds = time.monotonic() - call_start
@@ -324,6 +325,7 @@ class Trainer:
                 if self._workers.count > 1:  # the same on all, so that all take as many steps in the next call
                     seconds_per_step = agreed_seconds or math.inf
                 step += taken
+                profiler.after(step)
                 means.add(totals)
                 if int(consecutive_skips) >= config.max_skipped_steps:
                     raise Diverged(self._not_finite(step, dict(zip(means.names, totals.last.numpy(), strict=True))))
@@ -332,7 +334,7 @@ class Trainer:
                 if is_last or step % config.log_steps == 0:
                     skipped = float(self.step.skipped_steps.numpy())
                     if is_chief:
-                        write_scalars(step, {**means.values(), SKIPPED_STEPS: skipped}, "train")
+                        write_scalars(events, step, {**means.values(), SKIPPED_STEPS: skipped}, "train")
                     means = _Means(self.step.value_names, config.batch_size, step)
                 if is_last or step % config.save_checkpoints_steps == 0:
                     self._save(step)
@@ -346,7 +348,13 @@ class Trainer:
                     break
                 if stops and not is_last:
                     raise Stopped(self._stopped(step, stop))
-        self._profile(step, profiled_since, ends=True)
+
+    def _take_steps(self, *arguments: Any) -> Totals:
+        try:
+            totals: Totals = self.step.run(*arguments)
+        except tf.errors.ResourceExhaustedError as error:
+            raise InputError(self._out_of_memory(error)) from None
+        return totals
 
     def _save(self, step: int) -> None:
         if self._workers.is_chief:
@@ -360,22 +368,6 @@ class Trainer:
         due += [edge for edge in config.profiled or () if edge > step]
         limit = min(config.iterations_per_loop, int(_SECONDS_BETWEEN_PROGRESS / seconds_per_step))
         return max(1, min(min(due) - step, limit))
-
-    def _profile(self, step: int, since: int | None, ends: bool = False) -> int | None:
-        """Starts and stops the profiler at the edges of `profile_steps`; returns the step at which it was started."""
-        if self.config.profiled is None or not self._workers.is_chief:
-            return None
-        first, last = self.config.profiled
-        if since is None and first <= step < last and not ends:  # a resumed run can begin in between
-            tf.profiler.experimental.start(self.config.output_dir)
-            return step
-        if since is not None and (ends or step >= last):
-            tf.profiler.experimental.stop()
-            logger.info("Wrote the profile of steps %d to %d: %s/plugins/profile.", since, step, self.config.output_dir)
-            return None
-        if ends and step <= first:
-            logger.warning("--profile_steps=%d,%d: training ended at step %d; nothing was profiled.", first, last, step)
-        return since
 
     def _not_finite(self, step: int, values: Mapping[str, float]) -> str:
         checkpoint, limit = checkpoints.latest(self.config.output_dir), self.config.max_skipped_steps

@@ -98,14 +98,24 @@ def assert_same_training(directory, other, step):
     assert_trained_close(together, alone, 2, step, RATE)
 
 
+def results(directory):
+    lines = (directory / "eval_results.txt").read_text().splitlines()
+    return {name: float(value) for name, value in (line.split(" = ") for line in lines)}
+
+
 def test_two_workers(flags, scripts, tmp_path):
-    one, two, steps = tmp_path / "one", tmp_path / "two", ["--num_train_steps=4"]
-    codes, shown = wait_for_end([start(scripts, [*flags, *steps], one)])
+    """Their evaluation is of each record, although its batch size does not divide by their number."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    flags = [*flags, "--num_train_steps=4", "--do_eval", "--max_eval_steps=0", "--eval_batch_size=3"]
+    codes, shown = wait_for_end([start(scripts, flags, one)])
     assert codes == [0], shown
-    codes, shown = wait_for_end(start_workers(scripts, [*flags, *steps], two))
+    codes, shown = wait_for_end(start_workers(scripts, flags, two))
     assert codes == [0, 0], shown
     assert ["Trained 4 steps" in text for text in shown] == [True, False]
     assert_same_training(two, one, 4)
+    alone, together = results(one), results(two)
+    for name in ("global_step", "masked_lm_loss", "masked_lm_accuracy", "next_sentence_loss", "next_sentence_accuracy"):
+        assert together[name] == pytest.approx(alone[name], rel=1e-4), name
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ from bert_tf2.errors import InputError
 from bert_tf2.input_pipeline import record_batches
 from bert_tf2.io import run_files
 from bert_tf2.records import index, shuffled
-from bert_tf2.tasks.pretraining import data, runner
+from bert_tf2.tasks.pretraining import data, runner, whole_run
 from bert_tf2.tasks.pretraining.runner import PretrainingConfig
 
 LENGTH, PREDICTIONS = 16, 3
@@ -107,7 +107,7 @@ def options(inputs, output_dir, **changes):
 
 
 def run(inputs, output_dir, **changes):
-    return runner.run(
+    return whole_run.run(
         PretrainingConfig(
             **{
                 name: str(value) if isinstance(value, os.PathLike) else value
@@ -315,7 +315,7 @@ def test_warm_up_longer_than_training_gets_a_warning(caplog):
 
 def test_a_dry_run_checks_and_writes_nothing(inputs, tmp_path, caplog):
     caplog.set_level("INFO")
-    assert run(inputs, tmp_path / "out", do_train=True, do_eval=True, dry_run=True, init_checkpoint=None) is None
+    assert run(inputs, tmp_path / "out", do_train=True, do_eval=True, do_predict=True, dry_run=True) is None
     assert caplog.messages[-1] == "Dry run: all checks passed; nothing was written."
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match=r"There is no (checkpoint )?none\.ckpt"):
@@ -351,7 +351,7 @@ def test_moving_averages_are_evaluated(inputs, tmp_path, caplog):
     averaged = run(
         inputs, tmp_path, do_train=True, do_eval=True, max_eval_steps=2, optimizer=OptimizerConfig(ema_decay=0.9)
     )
-    assert "Evaluating with the moving averages of" in caplog.text
+    assert "Using the moving averages of" in caplog.text
     plain = run(inputs, tmp_path, do_eval=True, max_eval_steps=2)
     assert plain["loss"] != averaged["loss"]
     assert run(inputs, tmp_path, do_eval=True, max_eval_steps=2, optimizer=OptimizerConfig(ema_decay=0.9)) == averaged

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from helpers.repository import TINY_CONFIG
 from helpers.rounding import assert_close, forward
 from helpers.scripts import Scripts
 
-from bert_tf2 import records
+from bert_tf2 import checkpoints, records
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.pretraining_data import full_sentences
@@ -257,3 +258,17 @@ def test_a_checkpoint_without_the_next_sentence_task_is_not_resumed_with_it(inpu
     run(inputs, tmp_path, input_file="pairs.masked", use_nsp=False, do_train=True, num_train_steps=1)
     with pytest.raises(InputError, match=r"cannot be resumed: it lacks cls/seq_relationship"):
         run(inputs, tmp_path, input_file="pairs.masked", do_train=True)
+
+
+def test_a_checkpoint_without_a_head_is_not_evaluated_with_it(inputs: Path, tmp_path: Path) -> None:
+    """The scores would be those of random weights."""
+    run(inputs, tmp_path, use_nsp=False, do_train=True, num_train_steps=0)
+    message = r"--do_eval: .*model\.ckpt-0 lacks cls/seq_relationship/output_.*: give --use_nsp=false to evaluate"
+    with pytest.raises(InputError, match=message):
+        run(inputs, tmp_path, do_eval=True)
+    assert run(inputs, tmp_path, do_eval=True, use_nsp=False)
+
+    encoder = {name: value for name, value in weights(tmp_path, 0).items() if re.match("bert/(?!.*adam)", name)}
+    checkpoints.write(str(tmp_path / "encoder.ckpt"), encoder)
+    with pytest.raises(InputError, match=r"lacks cls/predictions/.*, or never had a masked-LM head\."):
+        run(inputs, tmp_path / "out", do_eval=True, use_nsp=False, init_checkpoint=str(tmp_path / "encoder.ckpt"))

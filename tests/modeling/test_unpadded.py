@@ -44,8 +44,10 @@ def batch_of(mask: np.ndarray) -> dict[str, tf.Tensor]:
 # --- Token layouts ---------------------------------------------------------------------------------------------------
 
 
-def test_token_layout() -> None:
-    layout = unpadded.token_layout(tf.constant([[1, 1, 0], [0, 0, 0], [1, 0, 1]]), round_up=False)
+@pytest.mark.parametrize("dtype", [tf.int32, tf.bool])
+def test_token_layout(dtype: tf.DType) -> None:
+    mask = tf.constant([[1, 1, 0], [0, 0, 0], [1, 0, 1]])
+    layout = unpadded.token_layout(tf.cast(mask, dtype), round_up=False)
     assert layout.positions.numpy().tolist() == [0, 1, 6, 8]
     assert layout.rows.numpy().tolist() == [0, 1, 1, 1, 1, 1, 2, 2, 3]
     assert layout.row_is_token.numpy().all()

@@ -141,3 +141,12 @@ def test_frozen_layers_do_not_change(tmp_path):
     for name, value in weights(trainer).items():
         frozen = name.startswith(("bert/embeddings/", "bert/encoder/layer_0/"))
         assert (value == start.get_tensor(name)).all() == frozen, name
+
+
+def test_shapes_of_batches(plain):
+    """For explaining slow steps; a task's batches may have a mask of any kind, or none."""
+    mask = tf.sequence_mask([2, 3], 5)
+    for batch in ({"input_mask": mask}, {"input_mask": tf.cast(mask, tf.int32)}):
+        assert plain.step._shape_of(batch).numpy().tolist() == [2, 5, 5]
+    for batch in ({}, {"input_mask": tf.ones([2, 3, 5], tf.int32)}):
+        assert plain.step._shape_of(batch).numpy().tolist() == [0, 0, 0]

@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
+import pytest
 import tensorflow as tf
 
-from bert_tf2.training.tensorboard import read_scalars, write_scalars
+from bert_tf2.training.tensorboard import event_writer, read_scalars, write_scalars
 
 
 def write(directory: Path, values: dict[int, dict[str, float]], suffix: str) -> Path:
-    with tf.summary.create_file_writer(str(directory), filename_suffix=suffix).as_default():
-        for step, scalars in values.items():
-            write_scalars(step, scalars, "train")
+    events = tf.summary.create_file_writer(str(directory), filename_suffix=suffix)
+    for step, scalars in values.items():
+        write_scalars(events, step, scalars, "train")
     return next(directory.glob(f"events.out.tfevents.*{suffix}"))
 
 
@@ -23,3 +24,14 @@ def test_scalars_of_all_files(tmp_path: Path) -> None:
 
 def test_no_files(tmp_path: Path) -> None:
     assert read_scalars(str(tmp_path / "none")) == {}
+
+
+def test_events_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorFlow's error is that of exhausted memory."""
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "Could not flush events file.; No space left on device")
+
+    monkeypatch.setattr(tf.summary, "write", fail)
+    with pytest.raises(OSError, match=r"^TensorBoard events cannot be written \(Could not .*; No space left on device"):
+        write_scalars(event_writer(str(tmp_path)), 1, {"loss": 0.5}, "train")

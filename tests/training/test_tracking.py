@@ -18,10 +18,8 @@ ALL = ("tensorboard", "wandb", "mlflow")
 def write(directory: Path, report_to: tuple[str, ...], step: int) -> None:
     """Writes what a short training run writes."""
     with tracking.tracking(report_to, str(directory), FLAGS):
-        with event_writer(str(directory)).as_default():
-            write_scalars(step, {"loss": 0.5}, "train")
-        with event_writer(str(directory / "eval")).as_default():
-            write_scalars(step, {"eval_accuracy": 0.75}, "eval")
+        write_scalars(event_writer(str(directory)), step, {"loss": 0.5}, "train")
+        write_scalars(event_writer(str(directory / "eval")), step, {"eval_accuracy": 0.75}, "eval")
 
 
 def test_all_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +108,7 @@ def test_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_names() -> None:
     assert LoopConfig().reports == ("tensorboard",)
-    assert LoopConfig(report_to="wandb, mlflow").reports == ("wandb", "mlflow")
+    assert LoopConfig(report_to="wandb, mlflow, wandb").reports == ("wandb", "mlflow")
     assert LoopConfig(report_to="none").reports == ()
     with pytest.raises(InputError, match="Unknown --report_to 'comet'; choose from tensorboard, wandb, mlflow"):
         LoopConfig(report_to="tensorboard,comet")

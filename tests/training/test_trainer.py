@@ -15,6 +15,7 @@ from helpers.two_devices import examples
 
 from bert_tf2 import checkpoints
 from bert_tf2.configs.model import BertConfig
+from bert_tf2.configs.training import OptimizerConfig
 from bert_tf2.errors import Diverged, InputError, Stopped
 from bert_tf2.io.progress import Progress
 from bert_tf2.tasks.pretraining.runner import PretrainingModel
@@ -27,13 +28,13 @@ STRATEGY = tf.distribute.get_strategy()
 BATCH = 4
 
 
-def new_trainer(directory, steps, **options):
+def new_trainer(directory, steps, optimizer=None, **options):
     keras.utils.set_random_seed(7)
     model = PretrainingModel(BertConfig(**TINY_CONFIG))
     config = TrainingConfig(
         output_dir=str(directory), **{"num_train_steps": steps, "batch_size": BATCH, "log_steps": 2, **options}
     )
-    return Trainer.create(model, make_schedule("linear", 1e-2, 12, 2), STRATEGY, config)
+    return Trainer.create(model, make_schedule("linear", 1e-2, 12, 2), STRATEGY, config, optimizer)
 
 
 def data(done, share):
@@ -210,6 +211,18 @@ class _Recorder:
         return "enough" if step == self.end else None
 
 
+class _Signal(_Recorder):
+    """A hook that sends this process a signal at step 3."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def run(self, step):
+        if step == 3:
+            os.kill(os.getpid(), self.number)
+
+
 def test_hooks_run_when_they_are_due(uninterrupted_run, tmp_path):
     hook = _Recorder()
     trainer = new_trainer(tmp_path, 10)
@@ -217,6 +230,37 @@ def test_hooks_run_when_they_are_due(uninterrupted_run, tmp_path):
     assert hook.steps == [0, 3, 6, 9]
     for name, value in weights(trainer).items():
         np.testing.assert_array_equal(value, uninterrupted_run[1][name], err_msg=name)
+
+
+def test_hooks_of_the_last_step_run_after_a_kill_before_them(uninterrupted_run):
+    """The last checkpoint had been saved, but its evaluation, for example, was still to come."""
+    hook = _Recorder()
+    trainer = new_trainer(uninterrupted_run[0], 10)
+    trainer.resume()
+    trainer.train(lambda done, share: pytest.fail("no data should be read"), [hook])
+    assert hook.steps == [10]
+
+
+def test_memory_that_a_hook_exhausts_is_not_blamed_on_the_training_batch(tmp_path):
+    class Evaluation(_Recorder):
+        def run(self, step):
+            if step == 3:
+                raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        new_trainer(tmp_path, 10).train(data, [Evaluation()])
+
+
+def test_moving_averages_start_as_the_weights_even_if_there_is_a_checkpoint(tmp_path):
+    """A worker may already see the one that the chief saves at step 0, or still those that it is going to remove."""
+    new_trainer(tmp_path, 0).train(data)
+    trainer = new_trainer(tmp_path, 0, OptimizerConfig(ema_decay=0.9))
+    name = "cls/predictions/output_bias"
+    loaded = np.arange(40, dtype=np.float32)
+    trainer.task.named_variables[name].assign(loaded)
+    trainer.train(data)
+    average = trainer.optimizer.named_averages()[f"{name}/{checkpoints.AVERAGE}"]
+    np.testing.assert_array_equal(average.numpy(), loaded)
 
 
 def test_a_checkpoint_is_saved_when_a_hook_ends_training(tmp_path, caplog):
@@ -233,16 +277,12 @@ def test_a_checkpoint_is_saved_when_a_hook_ends_training(tmp_path, caplog):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_saves_and_stops(uninterrupted_run, tmp_path, number):
-    class Signal(_Recorder):
-        def run(self, step):
-            if step == 3:
-                os.kill(os.getpid(), number)
 
     first = new_trainer(tmp_path, 10)
     handler = signal.getsignal(number)
     message = rf"{number.name} requested a stop: saved step 3 of 10 as .*model\.ckpt-3\. Run the same command again"
     with pytest.raises(Stopped, match=message):
-        first.train(data, [Signal()])
+        first.train(data, [_Signal(number)])
     assert signal.getsignal(number) is handler
     second = new_trainer(tmp_path, 10)
     assert second.resume() == str(tmp_path / "model.ckpt-3")
@@ -274,6 +314,14 @@ def test_out_of_memory_gives_advice(tmp_path, monkeypatch):
 def test_profiling_writes_a_trace(tmp_path, caplog):
     caplog.set_level("INFO")
     new_trainer(tmp_path, 4, profile_steps="1,3").train(data)
+    assert list(tmp_path.glob("plugins/profile/*/*.xplane.pb"))
+    assert f"Wrote the profile of steps 1 to 3: {tmp_path}/plugins/profile." in caplog.text
+
+
+def test_a_profile_is_written_if_training_is_stopped(tmp_path, caplog):
+    caplog.set_level("INFO")
+    with pytest.raises(Stopped):
+        new_trainer(tmp_path, 10, profile_steps="1,9").train(data, [_Signal(signal.SIGTERM)])
     assert list(tmp_path.glob("plugins/profile/*/*.xplane.pb"))
     assert f"Wrote the profile of steps 1 to 3: {tmp_path}/plugins/profile." in caplog.text
 

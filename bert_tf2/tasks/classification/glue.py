@@ -69,7 +69,7 @@ class GlueTask:
       metrics: names of the metrics, for `metrics.evaluate`.
       files: the layouts of its files.
       submission: name of the prediction file for GLUE's server; XNLI has none.
-      problem_type: see `metrics.PROBLEM_TYPES`.
+      problem_type: see `configs.choices.PROBLEM_TYPES`.
       trained_as: the task that the model is trained for, by default this one: the name in `task.json`.
       renamed: alternative spellings of labels in the files, with the label that they mean.
       value_range: the smallest and largest value of regression.

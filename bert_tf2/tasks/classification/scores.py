@@ -47,7 +47,7 @@ def row_losses(logits: Array, labels: Array, problem_type: ProblemType) -> NDArr
     Args:
       logits: the model's outputs, [N, L].
       labels: the label ids, int [N]; for several labels 0 or 1, [N, L]; for regression the values, float [N].
-      problem_type: see `metrics.PROBLEM_TYPES`.
+      problem_type: see `configs.choices.PROBLEM_TYPES`.
     """
     values = np.asarray(logits, np.float64)
     if problem_type == "single_label":

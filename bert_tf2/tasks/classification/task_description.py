@@ -53,7 +53,7 @@ class TaskDescription(Description):
 
     Attributes:
       name: the name of the task: that of a GLUE task, or the user's choice for custom data.
-      problem_type: see `metrics.PROBLEM_TYPES`.
+      problem_type: see `configs.choices.PROBLEM_TYPES`.
       labels: the labels in the order of their ids; none for regression.
       max_seq_length: maximum tokens per sequence.
       do_lower_case: whether the text is lower-cased and accents are stripped.

@@ -29,9 +29,9 @@ def report(output_dir: str, results: Mapping[str, float], with_events: bool) -> 
     path = os.path.join(output_dir, run_files.EVAL_RESULTS)
     lines = write_eval_results(path, results)
     if with_events:
-        with event_writer(os.path.join(output_dir, run_files.EVAL_EVENTS)).as_default():
-            scalars = {name: value for name, value in results.items() if name != "global_step"}
-            write_scalars(int(results["global_step"]), scalars, "eval")
+        events = event_writer(os.path.join(output_dir, run_files.EVAL_EVENTS))
+        scalars = {name: value for name, value in results.items() if name != "global_step"}
+        write_scalars(events, int(results["global_step"]), scalars, "eval")
     logger.info("\n".join(["***** Eval results *****", *(f"  {line}" for line in lines), f"Wrote {path}."]))
 
 

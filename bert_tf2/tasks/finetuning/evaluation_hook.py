@@ -167,9 +167,7 @@ class EvaluationHook:
             self.history.append({"step": step, "epoch": round(self._steps.epoch(step), 6), **results})
             if self._is_chief:  # after the weights, so that no line refers to best weights that do not exist
                 self._write_history()
-                with self._events.as_default():
-                    write_scalars(step, results, "eval")
-                self._events.flush()
+                write_scalars(self._events, step, results, "eval")
         return self._reason_to_stop()
 
     @property

@@ -3,13 +3,16 @@
 import dataclasses
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+import tensorflow as tf
+
+from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import listing, pretrained
 from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.training import RunConfig
-from bert_tf2.errors import InputError
+from bert_tf2.errors import InputError, counted
 from bert_tf2.io import file_system, run_files
 from bert_tf2.tasks.finetuning import best_weights
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
@@ -60,6 +63,21 @@ def find_foundation(config: FinetuningConfig) -> Pretrained:
         num_hidden_layers=config.num_hidden_layers,
         tokenizer=config.tokenizer,
     )
+
+
+def load_averages(variables: Mapping[str, tf.Variable], prefix: str) -> None:
+    """Sets variables to their moving averages in a checkpoint of a run, as `--ema_decay` requests.
+
+    If the checkpoint has none, the variables keep their values, and a warning is logged.
+
+    Raises:
+      InputError: the checkpoint is corrupt.
+    """
+    averages = checkpoints.load_averages(variables, prefix)
+    if averages:
+        logger.info("Using the moving averages of %s.", counted(averages, "variable"))
+    else:
+        logger.warning("--ema_decay: %s has no moving averages; using the weights themselves.", prefix)
 
 
 def check_not_inside(output_dir: str, paths: Sequence[str | None]) -> None:

@@ -29,7 +29,7 @@ from bert_tf2.tasks.finetuning import best_weights
 from bert_tf2.tasks.finetuning.best_weights import BestScore
 from bert_tf2.tasks.finetuning.config import FinetuningConfig
 from bert_tf2.tasks.finetuning.evaluation_hook import BestMetric, EvaluationHook, EvaluationSteps, Results
-from bert_tf2.tasks.finetuning.foundation import check_not_inside
+from bert_tf2.tasks.finetuning.foundation import check_not_inside, load_averages
 from bert_tf2.tasks.finetuning.lora import find_lora
 from bert_tf2.tasks.finetuning.outputs import OutputBatches
 from bert_tf2.training.concurrency import Concurrency
@@ -313,11 +313,7 @@ class Finetuning:
         if prefix is None:
             return 0
         if config.optimizer.ema_decay and not config.use_best:  # best/ has the averages as its weights
-            averages = checkpoints.load_averages(self._variables, prefix)
-            if averages:
-                logger.info("Evaluating with the moving averages of %s.", counted(averages, "variable"))
-            else:
-                logger.warning("--ema_decay: %s has no moving averages; using the weights themselves.", prefix)
+            load_averages(self._variables, prefix)
         return checkpoints.step_of(prefix)
 
     def _load_weights(self, checkpoint: str) -> checkpoints.LoadReport:

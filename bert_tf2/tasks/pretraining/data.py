@@ -18,7 +18,7 @@ from bert_tf2.io import file_system, files
 from bert_tf2.pretraining_data.chinese_words import chinese_pieces
 from bert_tf2.pretraining_data.fast_instances import Vocabulary
 from bert_tf2.records import reader
-from bert_tf2.records.schema import CONTINUES_WORD
+from bert_tf2.records.schema import CONTINUES_WORD, MASKED_LM
 from bert_tf2.records.shuffled import RecordSource
 from bert_tf2.tasks.pretraining.config import PretrainingConfig
 from bert_tf2.tokenization.auto import VocabularyFile, check_vocab_size
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 _MAX_BYTES_COUNTED = 64 * 10**6  # of files whose records are counted
 _CHINESE_FRACTION = 0.25  # of the pieces of a vocabulary; a third of the fraction in Google's Chinese one
 _FRAME = 16  # bytes around a record in a file
+_LARGE_ID = "A piece id is not below vocab_size."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +42,7 @@ class PretrainingData:
       fixed_shapes: whether all batches have `max_seq_length` columns; else columns with only padding are removed.
       source: reads the files.
       eval_paths: record files to evaluate on; if empty, `paths`.
+      vocab_size: of the model; all ids of the records must be below it. None: ids are not checked.
     """
 
     config: PretrainingConfig
@@ -49,6 +51,7 @@ class PretrainingData:
     fixed_shapes: bool
     source: RecordSource = dataclasses.field(default_factory=RecordSource)
     eval_paths: list[str] = dataclasses.field(default_factory=list)
+    vocab_size: int | None = None
 
     @functools.cached_property
     def schema(self) -> records.Schema:
@@ -70,6 +73,14 @@ class PretrainingData:
             return False
         return reader.has_feature([*self.paths, *self.eval_paths], CONTINUES_WORD)
 
+    def _parse(self, serialized: tf.Tensor) -> record_batches.Batch:
+        """Parses records and checks their ids: for one that is too large, XLA and GPUs read an arbitrary embedding."""
+        batch: record_batches.Batch = self.schema.parse(serialized)
+        for name in ("input_ids", MASKED_LM[1]):
+            if self.vocab_size is not None and name in batch:
+                tf.debugging.assert_less(tf.reduce_max(batch[name]), self.vocab_size, _LARGE_ID)
+        return batch
+
     def training(self, position: int, share: record_batches.Share) -> tf.data.Dataset:
         """An endless dataset of training batches.
 
@@ -83,7 +94,7 @@ class PretrainingData:
             return self._packed(position, share)
         dataset = record_batches.training(
             self.paths,
-            self.schema.parse,
+            self._parse,
             config.train_batch_size,
             config.seed,
             position,
@@ -95,17 +106,24 @@ class PretrainingData:
     def _packed(self, position: int, share: record_batches.Share) -> tf.data.Dataset:
         config, done = self.config, sequence_packing.examples_done(position)
         examples = record_batches.training(
-            self.paths, self.schema.parse, sequence_packing.WINDOW, config.seed, done, source=self.source
+            self.paths, self._parse, sequence_packing.WINDOW, config.seed, done, source=self.source
         )
         examples = self._mask(examples, config.seed, lambda window: done + window * sequence_packing.WINDOW)
         rows = sequence_packing.pack_dataset(examples, config.train_batch_size, config.seed, position)
         return share.of(rows, config.train_batch_size).prefetch(tf.data.AUTOTUNE)
 
     def evaluation(self, steps: int | None, share: record_batches.Share) -> tf.data.Dataset:
-        """Batches for an evaluation, see `record_batches.evaluation`; dynamic masks are the same each time."""
-        size = self.config.eval_batch_size
+        """Batches for an evaluation, see `record_batches.evaluation`; dynamic masks are the same each time.
+
+        Args:
+          steps: number of batches; None: each record once.
+          share: which part of each batch to create; batches have `eval_batch_size` rows, rounded up to a multiple of
+            the number of devices.
+        """
+        devices = share.workers * share.devices
+        size = -(-self.config.eval_batch_size // devices) * devices
         paths = self.eval_paths or self.paths
-        dataset = record_batches.evaluation(paths, self.schema.parse, size, steps, share, self.source)
+        dataset = record_batches.evaluation(paths, self._parse, size, steps, share, self.source)
         return self._mask_and_trim(dataset, size, dynamic_masking.EVALUATION_SEED, 0, share)
 
     def _mask_and_trim(
@@ -184,11 +202,10 @@ def explain_error(error: tf.errors.InvalidArgumentError, config: BertConfig) -> 
             "A record does not begin with the [CLS] of --vocab_file: the records were created with another vocabulary; "
             "give that one."
         )
-    if "is not in [0, " in message:
+    if _LARGE_ID in message or "is not in [0, " in message:
         return InputError(
             "A record holds a number that is out of range for the model (piece ids must be below vocab_size="
-            f"{config.vocab_size}, segment ids below {config.type_vocab_size}): the records were created with another "
-            "vocabulary than that of the model's config."
+            f"{config.vocab_size}): the records were created with another vocabulary than that of the model's config."
         )
     if "parse" in message and "example" in message.lower():
         return InputError(

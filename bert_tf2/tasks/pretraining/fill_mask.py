@@ -19,6 +19,7 @@ from bert_tf2.io import atomic, run_files, text_lines
 from bert_tf2.metrics.finite import check_finite
 from bert_tf2.modeling.pretraining import PretrainingModel
 from bert_tf2.tasks.feature_extraction.data import split_line
+from bert_tf2.tasks.finetuning.foundation import load_averages
 from bert_tf2.tasks.pretraining.config import PretrainingConfig
 from bert_tf2.tokenization.auto import Tokenizer
 from bert_tf2.tokenization.sequences import MASK, PAD, join_pair, pad
@@ -82,17 +83,41 @@ def run(config: PretrainingConfig) -> list[FilledLine]:
     atomic.check_writable(config.output_dir)
     filler = MaskFiller.load(config)
     path = os.path.join(config.output_dir, run_files.FILLED_MASKS)
-    filled_lines, number = [], 0
+    filled_lines = []
     with atomic.replacing(path) as file:
-        for block in text_lines.read(paths):
-            numbered = [(number + row, line.strip()) for row, line in enumerate(block, 1) if line.strip()]
-            number += len(block)
-            for filled in filler.fill(numbered, config.eval_batch_size):
+        for lines in _numbered_lines(paths):
+            for filled in filler.fill(lines, config.eval_batch_size):
                 print(filled.to_table(), flush=True)
                 file.write(f"{filled.to_json()}\n")
                 filled_lines.append(filled)
     logger.info("Wrote %s, %s.", path, counted(len(filled_lines), "line"))
     return filled_lines
+
+
+def check(config: PretrainingConfig) -> None:
+    """Does everything in `run` that can fail before the first prediction, but writes nothing.
+
+    Standard input is not read. If the model is still to be trained, only the paths are checked.
+
+    Raises:
+      InputError, OSError: see `run`.
+    """
+    paths = text_lines.find(config.predict_file, "--predict_file")
+    atomic.check_writable(config.output_dir)
+    if config.do_train:
+        return
+    filler = MaskFiller.load(config)
+    if config.predict_file != text_lines.STANDARD_INPUT:
+        for lines in _numbered_lines(paths):
+            filler.check(lines)
+
+
+def _numbered_lines(paths: Sequence[str]) -> Iterator[list[tuple[int, str]]]:
+    """Number and text of the lines that are not empty, in blocks."""
+    number = 0
+    for block in text_lines.read(paths):
+        yield [(number + row, line.strip()) for row, line in enumerate(block, 1) if line.strip()]
+        number += len(block)
 
 
 class MaskFiller:
@@ -137,7 +162,8 @@ class MaskFiller:
         Raises:
           InputError: there is no checkpoint, it has no masked-LM head, or its config or vocabulary cannot be found.
         """
-        checkpoint = checkpoints.latest(config.output_dir) or config.init_checkpoint
+        newest = checkpoints.latest(config.output_dir)
+        checkpoint = newest or config.init_checkpoint
         if checkpoint is None:
             raise InputError(
                 f"--do_predict: {config.output_dir} has no checkpoint; train first, or give --init_checkpoint."
@@ -162,9 +188,20 @@ class MaskFiller:
                 f"--do_predict: {report.prefix} has no masked-LM head (it lacks {missing[0]}): it was fine-tuned for "
                 "another task, or never had one."
             )
+        if newest and config.optimizer.ema_decay:
+            load_averages(variables, newest)
         logger.info("Filling masks with %s.", report.prefix)
         length = min(config.max_seq_length, bert_config.max_position_embeddings)
         return cls(model, tokenizer, length, "standard input" if config.predict_file == "-" else config.predict_file)
+
+    def check(self, lines: Sequence[tuple[int, str]]) -> None:
+        """Tokenizes lines (see `fill`), and warns of those without a mask.
+
+        Raises:
+          InputError: a line is too long.
+        """
+        for line in lines:
+            self._encode(*line)
 
     def fill(self, lines: Sequence[tuple[int, str]], batch_size: int) -> Iterator[FilledLine]:
         """Yields the lines with their predictions, in order.

@@ -16,20 +16,21 @@ from bert_tf2 import checkpoints, training
 from bert_tf2.checkpoints import pretrained
 from bert_tf2.configs.model import BertConfig
 from bert_tf2.configs.training import PrecisionConfig, TrainingConfig
-from bert_tf2.errors import InputError, counted
+from bert_tf2.errors import InputError, some
 from bert_tf2.input_pipeline import record_batches
 from bert_tf2.io import atomic, files, run_dir
 from bert_tf2.modeling import summary
 from bert_tf2.modeling.pretraining import PretrainingModel
 from bert_tf2.records import index, reader, shuffled
-from bert_tf2.tasks.finetuning import evaluation_files
+from bert_tf2.tasks.finetuning import evaluation_files, foundation
 from bert_tf2.tasks.pretraining import kept_vocabulary
 from bert_tf2.tasks.pretraining.config import PretrainingConfig
 from bert_tf2.tasks.pretraining.data import PretrainingData, explain_error, log_input, vocabulary_for
 from bert_tf2.tasks.pretraining.kept_vocabulary import KeptVocabulary
+from bert_tf2.tokenization.auto import VocabularyFile
 from bert_tf2.training import evaluation, tracking
 from bert_tf2.training.concurrency import Concurrency
-from bert_tf2.training.distribution import Workers, make_strategy
+from bert_tf2.training.distribution import Workers, make_strategy, wait_for_all
 from bert_tf2.training.precision import policy, resolved
 from bert_tf2.training.schedules import make_schedule
 
@@ -68,7 +69,7 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
     saves_index = config.do_train and not config.dry_run
     index_file = os.path.join(config.output_dir, index.INDEX_FILE) if saves_index else None
     source = shuffled.RecordSource(index_file, config.skip_bad_records)
-    data = PretrainingData(config, paths, vocabulary, precision.compiles, source, eval_paths)
+    data = PretrainingData(config, paths, vocabulary, precision.compiles, source, eval_paths, bert_config.vocab_size)
     for existing in filter(None, (paths, eval_paths)):
         reader.check_lengths(existing, data.schema)
     log_input(data)
@@ -78,6 +79,10 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
         model = PretrainingModel(bert_config, config.use_nsp, config.recompute, skip_unused=not precision.compiles)
     logger.info("%s", summary.summary(bert_config, model.named_variables))
     to_keep = kept_vocabulary.find(config, bert_config, paths) if config.do_train else None
+    if config.do_train and config.do_predict and not (to_keep or VocabularyFile.in_directory(config.output_dir)):
+        raise InputError(
+            "--do_predict: there is no vocabulary to keep with the model and to read the lines with; give --vocab_file."
+        )
     job = _Job(config, bert_config, model, strategy, precision, data, to_keep)
     try:
         if config.dry_run:
@@ -149,6 +154,7 @@ class _Job:
             run_dir.describe(config.output_dir, config)
         hooks = [_Evaluation(self, trainer)] if config.do_eval and config.eval_every_steps else []
         trainer.train(self.data.training, hooks)
+        wait_for_all(self.strategy)  # so that the others read only what the chief has finished writing
 
     def _start(self, trainer: training.Trainer) -> None:
         resumed = trainer.resume()
@@ -178,7 +184,6 @@ class _Job:
             if not config.do_train:
                 self._load_for_evaluation()
             next(iter(self.data.evaluation(config.max_eval_steps or None, record_batches.Share())))
-        logger.info("Dry run: all checks passed; nothing was written.")
 
     def _load_for_evaluation(self) -> int:
         """Loads the newest checkpoint of `output_dir`, else `init_checkpoint`; returns the checkpoint's step."""
@@ -189,15 +194,28 @@ class _Job:
                 f"--do_eval: {config.output_dir} has no checkpoint; train first, or give --init_checkpoint."
             )
         if prefix is None:
-            logger.info("%s", self._initialize(str(config.init_checkpoint)))
+            logger.info("%s", self._load_complete(str(config.init_checkpoint)))
         else:
             if not config.do_train:  # after training, the weights are those of the newest checkpoint
-                self._initialize(prefix)
+                self._load_complete(prefix)
             if config.optimizer.ema_decay:
-                averages = checkpoints.load_averages(self._variables, prefix)
-                logger.info("Evaluating with the moving averages of %s.", counted(averages, "variable"))
+                foundation.load_averages(self._variables, prefix)
         logger.info("Evaluating %s.", prefix or config.init_checkpoint)
         return checkpoints.step_of(prefix) if prefix else 0
+
+    def _load_complete(self, checkpoint: str) -> checkpoints.LoadReport:
+        report = self._initialize(checkpoint)
+        needed = ("bert/pooler/", "cls/") if self.config.use_nsp else ("cls/",)
+        missing = [name for name in (*report.missing, *report.mismatched) if name.startswith(needed)]
+        if not missing:
+            return report
+        advice = "it was fine-tuned for another task, or never had a masked-LM head"
+        if not any(name.startswith("cls/predictions/") for name in missing):
+            advice = "give --use_nsp=false to evaluate only its masked-LM head"
+        raise InputError(
+            f"--do_eval: {report.prefix} lacks {some(missing)}; a model with random weights there has no meaningful "
+            f"scores: {advice}."
+        )
 
     def evaluate(self) -> dict[str, float]:
         step = self._load_for_evaluation()
@@ -236,6 +254,8 @@ class _Evaluation:
         return step - step % every + every
 
     def run(self, step: int) -> None:
-        if step and step % self.job.config.eval_every_steps == 0:
+        config = self.job.config
+        is_last = step >= config.num_train_steps  # evaluated after training in any case
+        if step and not is_last and step % config.eval_every_steps == 0:
             with self.trainer.optimizer.averages_in_place():
                 self.job.score(step)

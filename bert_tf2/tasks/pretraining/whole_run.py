@@ -1,8 +1,12 @@
 """Everything that `run_pretraining.py` does, in one call."""
 
+import logging
+
 from bert_tf2.tasks.finetuning.foundation import with_model_in_output_dir
 from bert_tf2.tasks.pretraining import fill_mask, runner
 from bert_tf2.tasks.pretraining.config import PretrainingConfig
+
+logger = logging.getLogger(__name__)
 
 
 def run(config: PretrainingConfig) -> dict[str, float] | None:
@@ -45,6 +49,10 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
     """
     config = with_model_in_output_dir(config)
     results = runner.run(config) if config.do_train or config.do_eval else None
-    if config.do_predict:
+    if config.do_predict and config.dry_run:
+        fill_mask.check(config)
+    elif config.do_predict:
         fill_mask.run(config)
+    if config.dry_run:
+        logger.info("Dry run: all checks passed; nothing was written.")
     return results

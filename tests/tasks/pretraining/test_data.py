@@ -4,14 +4,16 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from helpers.packable_examples import LENGTH, PREDICTIONS, sequences
 
 from bert_tf2 import records
+from bert_tf2.configs.model import BertConfig
 from bert_tf2.errors import InputError
 from bert_tf2.input_pipeline.record_batches import INPUT_POSITION, Share
 from bert_tf2.input_pipeline.sequence_packing import row_features
 from bert_tf2.tasks.pretraining.config import PretrainingConfig
-from bert_tf2.tasks.pretraining.data import PretrainingData
+from bert_tf2.tasks.pretraining.data import PretrainingData, explain_error
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +60,25 @@ def test_rows_that_fill_up_the_last_batch_have_weight_0(data):
     *_, last = data.evaluation(None, Share())
     assert last["example_weights"].numpy().tolist() == [1, 1, 0, 0, 0, 0, 0, 0]
     assert last["masked_lm_weights"].numpy()[2:].sum() == 0
+
+
+@pytest.mark.parametrize(("workers", "devices"), [(1, 3), (3, 1), (1, 16)])
+def test_no_row_is_lost_if_the_evaluation_batch_does_not_divide_by_the_devices(data, workers, devices):
+    shares = [Share(worker, workers, devices) for worker in range(workers)]
+    pieces = [piece for share in shares for piece in data.evaluation(None, share)]
+    assert sum(piece["example_weights"].numpy().sum() for piece in pieces) == 90
+    assert len({len(piece["input_ids"]) for piece in pieces}) == 1
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_ids_beyond_the_vocabulary_of_the_model_are_an_error(data, packed):
+    """The gathers of XLA and of GPUs accept them."""
+    config = dataclasses.replace(data.config, pack_sequences=packed)
+    limited = dataclasses.replace(data, config=config, vocab_size=5)
+    for dataset in (limited.training(0, Share()), limited.evaluation(None, Share())):
+        with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+            next(iter(dataset))
+        assert "piece ids must be below vocab_size=5" in str(explain_error(caught.value, BertConfig(5)))
 
 
 def test_packed_rows_have_fixed_shapes(data):

@@ -12,10 +12,10 @@ from helpers.tiny_huggingface import PIECES, write_directory
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import pretrained
-from bert_tf2.configs.training import DistributionConfig
+from bert_tf2.configs.training import DistributionConfig, OptimizerConfig
 from bert_tf2.errors import InputError
 from bert_tf2.modeling.pretraining import PretrainingModel
-from bert_tf2.tasks.pretraining import fill_mask
+from bert_tf2.tasks.pretraining import fill_mask, whole_run
 from bert_tf2.tasks.pretraining.config import PretrainingConfig
 
 pytestmark = pytest.mark.numeric
@@ -144,6 +144,37 @@ def test_a_model_without_the_head(text, tmp_path):
     model = write_directory(tmp_path / "model", "BertForSequenceClassification")
     with pytest.raises(InputError, match=r"has no masked-LM head \(it lacks cls/predictions/"):
         run(model, text, tmp_path / "out")
+
+
+def test_moving_averages(model, text, tmp_path):
+    """With --ema_decay, as in an evaluation."""
+    network = PretrainingModel(pretrained.find_bert_config(str(model)))
+    variables = checkpoints.tf_variables(network.named_variables)
+    pretrained.load(variables, str(model))
+    name, favourite = "cls/predictions/output_bias", 7
+    average = tf.one_hot(favourite, variables[name].shape[0]) * 100.0
+    step = tf.Variable(1, dtype=tf.int64)
+    state = {**variables, f"{name}/{checkpoints.AVERAGE}": average, checkpoints.GLOBAL_STEP: step}
+    checkpoints.save(str(tmp_path / "out"), 1, state)
+    plain = run(model, text, tmp_path / "out")
+    assert plain == run(model, text, tmp_path / "other")
+    averaged = run(model, text, tmp_path / "out", optimizer=OptimizerConfig(ema_decay=0.9))
+    assert {mask[0].token for filled in averaged for mask in filled.masks} == {PIECES[favourite]}
+
+
+def test_a_dry_run_writes_nothing(model, text, tmp_path, capsys, caplog):
+    caplog.set_level(logging.INFO)
+    output_dir = tmp_path / "out"
+    config = PretrainingConfig(
+        output_dir=str(output_dir), init_checkpoint=str(model), predict_file=str(text), do_predict=True, dry_run=True
+    )
+    for predict_file in (str(text), "-"):  # standard input is not read
+        assert whole_run.run(dataclasses.replace(config, predict_file=predict_file)) is None
+        assert caplog.messages[-1] == "Dry run: all checks passed; nothing was written."
+    with pytest.raises(InputError, match=r"text\.txt, line 1: 5 tokens .* at most 4 are allowed"):
+        whole_run.run(dataclasses.replace(config, max_seq_length=4))
+    assert capsys.readouterr().out == ""
+    assert not output_dir.exists()
 
 
 def test_not_utf_8(model, tmp_path):

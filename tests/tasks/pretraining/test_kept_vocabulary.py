@@ -95,3 +95,22 @@ def test_which_vocabulary_is_kept(data_dir, tmp_path, caplog):
     KeptVocabulary(VocabularyFile(str(copied)), do_lower_case=False).copy_into(str(tmp_path / "out"))
     assert pretrained.find_do_lower_case(str(tmp_path / "out")) is False
     assert kept(records) is None, "output_dir already has one"
+
+
+def test_the_case_is_kept_with_the_vocabulary(data_dir, tmp_path):
+    """Of a vocabulary without capitals, which does not show it."""
+    KeptVocabulary(VocabularyFile(str(data_dir / "vocab.txt")), do_lower_case=False).copy_into(str(tmp_path))
+    assert pretrained.find_do_lower_case(None, output_dir=str(tmp_path), pieces=["w1"]) is False
+    lower = write_directory(tmp_path / "model", "BertForPreTraining")
+    assert pretrained.find_do_lower_case(str(lower), output_dir=str(tmp_path)) is False
+
+
+def test_filling_masks_after_training_needs_a_vocabulary(data_dir, tmp_path):
+    plain = shutil.copy(data_dir / "a.tfrecord", tmp_path)  # without a summary
+    with pytest.raises(InputError, match=r"--do_predict: there is no vocabulary .*; give --vocab_file\."):
+        run(data_dir, tmp_path / "model", input_file=str(plain), do_predict=True)
+    assert not (tmp_path / "model").exists()
+    (tmp_path / "lines.txt").write_text("w1 [MASK]\n")
+    flags = {"vocab_file": str(data_dir / "vocab.txt"), "predict_file": str(tmp_path / "lines.txt")}
+    run(data_dir, tmp_path / "model", input_file=str(plain), do_predict=True, **flags)
+    assert (tmp_path / "model/fill_mask.jsonl").exists()
