@@ -213,12 +213,12 @@ def read(
       InputError: the file cannot be read or has no words, its lines have different numbers of columns, a column does
         not exist, or a tag belongs to no scheme.
     """
-    rule = _CommentRule.of(_lines_of(path), -1 if tag_column is None else tag_column, comments)
+    rule = _CommentRule.of(lines_of(path), -1 if tag_column is None else tag_column, comments)
     collected, tag_numbers, tags = Collected(directory), dict[str, int](), array("i")
     document_lines: list[tuple[int, int]] = []  # with their numbers of columns
     comment_lines: list[int] = []
     columns, first_word = 0, (0, "")  # the number of columns, and the index and text of the first line with a word
-    for number, line in enumerate(_lines_of(path)):
+    for number, line in enumerate(lines_of(path)):
         collected.add_line(line)
         cells = cells_of(line)
         if not any(cells) or cells[0] == DOCUMENT:
@@ -249,7 +249,8 @@ def read(
     return _with_tags(sentences, TagSequence(list(tag_numbers), np.array(tags, np.int32)))
 
 
-def _lines_of(path: str) -> Iterator[str]:
+def lines_of(path: str) -> Iterator[str]:
+    """The lines of a file, without a byte order mark; see `files.read_lines`."""
     for number, line in enumerate(files.read_lines(path)):
         yield line if number else line.removeprefix(_BOM)
 

@@ -11,9 +11,16 @@ import numpy as np
 
 from bert_tf2.configs.tokenizer import PLAIN, TokenizerOptions
 from bert_tf2.errors import InputError
-from bert_tf2.io import files
 from bert_tf2.io.spilled import SpilledSequence
-from bert_tf2.tasks.tagging.conll import COMMENT_PREFIXES, DOCUMENT, ONE_WORD_PER_LINE, Collected, Sentences, cells_of
+from bert_tf2.tasks.tagging.conll import (
+    COMMENT_PREFIXES,
+    DOCUMENT,
+    ONE_WORD_PER_LINE,
+    Collected,
+    Sentences,
+    cells_of,
+    lines_of,
+)
 from bert_tf2.tasks.tagging.schemes import looks_like_tag
 from bert_tf2.tokenization.wordpiece import BasicTokenizer
 
@@ -92,7 +99,7 @@ def looks_like_text(path: str, token_column: int) -> bool:
     Raises:
       InputError: the file cannot be read.
     """
-    lines = [line.removesuffix("\r") for line in itertools.islice(files.read_lines(path), _MAX_LINES)]
+    lines = [line.removesuffix("\r") for line in itertools.islice(lines_of(path), _MAX_LINES)]
     rows = [cells_of(line) for line in lines if not line.startswith((*COMMENT_PREFIXES, DOCUMENT))]
     rows = [row for row in rows if row]
     if not rows or any("\t" in line for line in lines):
@@ -120,9 +127,8 @@ def read(path: str, options: TokenizerOptions = PLAIN, directory: str | None = N
       InputError: the file cannot be read, or has no words.
     """
     texts = Texts(options, directory)
-    for number, line in enumerate(files.read_lines(path), 1):
-        text = line.removeprefix("\ufeff").removesuffix("\r") if number == 1 else line.removesuffix("\r")
-        texts.add(number, text)
+    for number, line in enumerate(lines_of(path), 1):
+        texts.add(number, line.removesuffix("\r"))
     return texts.sentences(path, "a sentence on each line")
 
 

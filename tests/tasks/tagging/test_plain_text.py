@@ -131,6 +131,7 @@ def test_words_and_offsets_are_those_of_the_basic_tokenizer(
         ("# id 1 domain=en\nJim _\nHenson _\n\n# id 2 domain=en\nw1 _\n", False),
         ("-DOCSTART- -X- O\n\na NN O\nb VB O\n\n-DOCSTART- -X- O\n", False),
         ("", False),
+        ("\ufeff# id 1\nJim\nHenson\n\nw1\n", False),
     ],
 )
 def test_looks_like_text(tmp_path: Path, content: str, is_text: bool) -> None:
