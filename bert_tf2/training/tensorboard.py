@@ -1,5 +1,6 @@
 """TensorBoard events; what is written here also goes to the tools of `tracking`."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -35,7 +36,7 @@ def write_scalars(events: Any, step: int, values: Mapping[str, float], kind: Lit
             for name, value in values.items():
                 tf.summary.write(name, tf.constant(value, tf.float32), step=step, metadata=metadata)
     except tf.errors.OpError as error:
-        reason = str(error.message).strip().split("\n")[0]
+        reason = re.sub(r"^\{\{function_node .*?\}\} ", "", str(error.message).strip().split("\n")[0])
         raise OSError(f"TensorBoard events cannot be written ({reason:.200}).") from None
     tracking.current().log(step, values, kind)
 

@@ -30,8 +30,11 @@ def test_events_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monke
     """TensorFlow's error is that of exhausted memory."""
 
     def fail(*arguments: object, **options: object) -> None:
-        raise tf.errors.ResourceExhaustedError(None, None, "Could not flush events file.; No space left on device")
+        message = "{{function_node __wrapped}} events.out; No space left on device\n\tFailed to flush"
+        raise tf.errors.ResourceExhaustedError(None, None, message)
 
     monkeypatch.setattr(tf.summary, "write", fail)
-    with pytest.raises(OSError, match=r"^TensorBoard events cannot be written \(Could not .*; No space left on device"):
+    with pytest.raises(
+        OSError, match=r"^TensorBoard events cannot be written \(events\.out; No space left on device\)"
+    ):
         write_scalars(event_writer(str(tmp_path)), 1, {"loss": 0.5}, "train")
