@@ -51,8 +51,7 @@ def check_installed(config: ExportConfig) -> None:
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(
-            f"--format={config.format} needs {', '.join(missing)}; install them: "
-            "python -m pip install 'bert-tf2[onnx]'."
+            f"--format={config.format} needs {', '.join(missing)}: python -m pip install 'bert-tf2[onnx]'."
         )
 
 

@@ -1,12 +1,9 @@
 """Processes the shards of create_pretraining_data.py on Apache Beam: the same files, from many machines."""
 
-import logging
 from collections.abc import Callable
 
 from bert_tf2.errors import InputError
 from bert_tf2.pretraining_data.shard import Job, Summary, make
-
-logger = logging.getLogger(__name__)
 
 
 def run(jobs: list[Job], finished: Callable[[Job, Summary], None], options: list[str]) -> None:

@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -29,8 +28,6 @@ from bert_tf2.tokenization.auto import Tokenizer, VocabularyFile
 from bert_tf2.tokenization.fast_wordpiece import FastTokenizer
 from bert_tf2.tokenization.sequences import SPECIAL_IN_PAIR, SPECIAL_IN_TEXT
 from bert_tf2.tokenization.wordpiece import UNKNOWN
-
-logger = logging.getLogger(__name__)
 
 LONG_LINE = 1000  # tokens
 _RECORDS_AT_ONCE = 2048  # they fit into the processor's cache

@@ -12,7 +12,6 @@ import contextvars
 import dataclasses
 import importlib
 import json
-import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
@@ -20,8 +19,6 @@ from typing import Any, Protocol
 from bert_tf2.configs.training import TENSORBOARD
 from bert_tf2.errors import InputError
 from bert_tf2.io import atomic, file_system, json_files, run_files
-
-logger = logging.getLogger(__name__)
 
 _PROJECT = "bert-tf2"
 _MAX_PARAMETER_LENGTH = 500  # characters, a limit of MLflow
