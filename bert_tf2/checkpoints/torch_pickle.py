@@ -113,7 +113,10 @@ def open_pytorch(path: str | os.PathLike[str]) -> Arrays:
 
 def _open_zip(path: str) -> tuple[Any, Callable[[_Storage], bytes]]:
     with zipfile.ZipFile(path) as archive:
-        prefix = next(name for name in archive.namelist() if name.endswith("data.pkl")).removesuffix("data.pkl")
+        pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
+        if not pickles:
+            raise pickle.UnpicklingError("it is a zip archive without data.pkl")
+        prefix = pickles[0].removesuffix("data.pkl")
         if f"{prefix}byteorder" in archive.namelist() and archive.read(f"{prefix}byteorder") != b"little":
             raise pickle.UnpicklingError("it was written on a big-endian machine")
         with archive.open(f"{prefix}data.pkl") as file:

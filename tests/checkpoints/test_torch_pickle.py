@@ -130,6 +130,10 @@ def test_corrupt_files_are_errors(tmp_path):
             open_pytorch(path)
     with pytest.raises(InputError, match=r"none\.bin: No such file"):
         open_pytorch(tmp_path / "none.bin")
+    with zipfile.ZipFile(tmp_path / "other.bin", "w") as archive:
+        archive.writestr("a.txt", "b")
+    with pytest.raises(InputError, match=r"other\.bin cannot be read \(it is a zip archive without data\.pkl\)"):
+        open_pytorch(tmp_path / "other.bin")
     path = write_zip(tmp_path / "list.bin", pickle.dumps([1]))
     with pytest.raises(InputError, match="a list instead of a dictionary of tensors"):
         open_pytorch(path)
