@@ -1,6 +1,6 @@
 """Runs PyTorch transformers in its own process, as PyTorch and TensorFlow in the same process can crash.
 
-    python tests/transformers_process.py jobs.json
+    python tests/helpers/transformers_process.py jobs.json
 
 A job has an architecture, a directory with a model, and npz files for the batch and the outputs that it computes. With
 "make", the settings of a random model, it first saves such a model there. A job with a tokenizer tokenizes texts.

@@ -1,4 +1,4 @@
-"""Program for test_training.py: trains a tiny model for some steps and saves its weights.
+"""Program for test_trainer.py: trains a tiny model for some steps and saves its weights.
 
 One process per strategy, as TensorFlow does not support several in one. Arguments: "off" or "mirrored" (on two logical
 CPU devices), and the file to write.
