@@ -16,9 +16,15 @@ from helpers.scripts import Scripts  # noqa: E402
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 hypothesis.settings.register_profile("any_processor", deadline=None)
 hypothesis.settings.load_profile("any_processor")
-# No test downloads a model: those that appear to do so have their own server.
-_NOWHERE = "http://127.0.0.1:9"
-os.environ |= {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": _NOWHERE, "BERT_TF2_GOOGLE_MODELS": _NOWHERE}
+# No test uses the network: those that appear to download a model have their own server, and TensorFlow would look for a
+# TPU on the metadata server of Google's cloud.
+_NOWHERE = "127.0.0.1:9"
+os.environ |= {
+    "HF_HUB_OFFLINE": "1",
+    "HF_ENDPOINT": f"http://{_NOWHERE}",
+    "BERT_TF2_GOOGLE_MODELS": f"http://{_NOWHERE}",
+    "GCE_METADATA_IP": _NOWHERE,
+}
 
 # If the tests are started in the background of a shell, Ctrl-C is ignored, which all their child processes inherit.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -55,7 +61,6 @@ LONG_FILES = [  # the slowest files, which are started first, in this order
     "pretraining_data/test_local_runner.py",
     "e2e/test_multi_worker.py",
     "modeling/test_unpadded.py",
-    "e2e/test_demo.py",
     "e2e/test_examples.py",
     "e2e/test_extract_features.py",
 ]

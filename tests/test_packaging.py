@@ -132,14 +132,19 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(sdist, "wheel", tmp_path_factory.mktemp("wheel"))
 
 
+def without_python_path() -> dict[str, str]:
+    """The environment variables except those of Python; with PYTHONPATH, pip would find the project installed."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The executables of a fresh environment with the wheel, and with the dependencies of this process."""
     environment = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True, env=without_python_path())
     python = environment / "bin/python"
     install = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel]
-    subprocess.run(install, check=True, capture_output=True)
+    subprocess.run(install, check=True, capture_output=True, env=without_python_path())
     query = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     site_packages = Path(subprocess.run(query, check=True, capture_output=True, text=True).stdout.strip())
     # An editable installation of this project is a hook, not a path, and so is not included.
@@ -180,10 +185,9 @@ def test_the_wheel_installs_the_package_and_nothing_else(wheel: Path) -> None:
 
 def test_commands_of_an_installation(installed: Path, tmp_path: Path) -> None:
     """Called from another directory, without this repository on Python's path."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(arguments, capture_output=True, text=True, cwd=tmp_path, env=environment)
+        return subprocess.run(arguments, capture_output=True, text=True, cwd=tmp_path, env=without_python_path())
 
     program = str(installed / "bert-tf2")
     imported = call(str(installed / "python"), "-c", "import bert_tf2; print(bert_tf2.__file__)")

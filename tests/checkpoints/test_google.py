@@ -166,7 +166,7 @@ def test_corrupt_files_are_errors(tmp_path, encoder):
 
 @pytest.mark.parametrize("moment", ["writing", "renaming", "state"])
 def test_killed_while_saving(tmp_path, encoder, monkeypatch, moment):
-    """Simulates SIGKILL: nothing runs after the call, not even clean-up. For a real one see `TestKill` in e2e."""
+    """Simulates SIGKILL: nothing runs after the call, not even clean-up. Real ones: e2e/test_run_pretraining.py."""
     google.save(str(tmp_path), 1, encoder)
 
     def die(*_arguments, **_options):

@@ -67,7 +67,8 @@ def test_all_configs_are_tested() -> None:
     with_floats = set()
     root = Path(bert_tf2.__file__).parent
     for path in root.rglob("*.py"):
-        names = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)]
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        names = [node.name for node in body if isinstance(node, ast.ClassDef)]
         for name in names:
             if name.endswith(("Config", "Parameters")):
                 module = importlib.import_module(".".join(path.relative_to(root.parent).with_suffix("").parts))

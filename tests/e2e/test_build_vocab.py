@@ -201,7 +201,7 @@ def test_used_pieces_are_better_than_the_first_merges():
 def test_chinese(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO)
     path = tmp_path / "text.txt"
-    path.write_text("今天的天气很好，我们去公园走走。\n他说：明天见！a5 ba\n" * 500 + "龘\n")
+    path.write_text("今天的天气很好，我们去公园走走。\n他说：明天见！a5 ba\n" * 500 + "龘\n", encoding="utf-8")
     pieces = build(path, tmp_path / "vocab.txt", vocab_size=160, limit_alphabet=23)
     assert {"天", "，", "##a"} < set(pieces)
     assert not {"##天", "##，", "龘"} & set(pieces)
@@ -218,7 +218,7 @@ def test_extend_adds_the_words_that_save_most_pieces(
     text: Path, old_vocab: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level(logging.INFO)
-    text.write_text("low lower lower lower lowee lowee lowee ab ab ab ab Zürich\n" * 2)
+    text.write_text("low lower lower lower lowee lowee lowee ab ab ab ab Zürich\n" * 2, encoding="utf-8")
     new = build(text, tmp_path / "new.txt", extend=str(old_vocab), min_count=2)
     # lowee: 6 times, was 3 pieces, saves 12; zurich: 2 times, was unknown, counts 6 each, also 12 (and comes after).
     # ab: 8 times, saves 8; lower: 6 times, saves 6, and finds no slot.
@@ -285,7 +285,7 @@ def test_extend_warns_of_a_cased_vocabulary(
 
 def test_extend_a_learned_vocabulary(text: Path, tmp_path: Path):
     learned = GOLDEN / "own/vocab_uncased.txt"
-    text.write_text("Die Brücke führt über den Fluss.\n" * 9)
+    text.write_text("Die Brücke führt über den Fluss.\n" * 9, encoding="utf-8")
     new = build(text, tmp_path / "new.txt", extend=str(learned), max_new=3)
     before = learned.read_text(encoding="utf-8").split("\n")[:-1]
     assert new[1:4] == ["brucke", "fuhrt", "fluss"]

@@ -1,8 +1,8 @@
-"""The demo's parts, and all of it on a little text with a few steps."""
+"""The demo: its sentences, all of it on a little text with a few steps, and what it refuses to replace."""
 
+import runpy
 import subprocess
 import sys
-import types
 
 import pytest
 from helpers.repository import REPOSITORY
@@ -11,8 +11,7 @@ from bert_tf2.tokenization.wordpiece import FullTokenizer
 
 
 def test_sentences():
-    import demo
-
+    sentences = runpy.run_path(str(REPOSITORY / "demo.py"))["sentences"]
     docstring = """Returns the element-wise sum of both. It works on tensors
     of any shape.
 
@@ -27,7 +26,7 @@ def test_sentences():
     -----
     x: too short.
     """
-    assert demo.sentences(docstring) == [
+    assert sentences(docstring) == [
         "Returns the element-wise sum of both.",
         "It works on tensors of any shape.",
     ]
@@ -45,34 +44,6 @@ def check_demo(directory, shown):
     assert (directory / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
     train, held_out = ((directory / f"{name}.txt").read_text().split("\n\n") for name in ("train", "held_out"))
     assert not {document.strip() for document in train} & {document.strip() for document in held_out}
-
-
-@pytest.mark.slow
-def test_demo_on_a_part_of_the_docstrings(tmp_path, monkeypatch, capsys, scripts):
-    """Its scripts are forked, which saves their startup time."""
-    import demo
-
-    directory, called = tmp_path / "demo", demo.subprocess.run
-    some = demo.source_files()[::20]
-
-    def run(command, **options):
-        if not any(str(part).endswith("run_pretraining.py") for part in command):
-            return called(command, **options)
-        _, path, *arguments = command
-        done = scripts.run(path, arguments)
-        assert done.returncode == 0, done.stderr
-        print(done.stdout)
-        return done
-
-    monkeypatch.setattr(demo, "source_files", lambda: some)
-    monkeypatch.setattr(demo.subprocess, "run", run)
-    values = {"OUTPUT_DIR": str(directory), "TEXT_MEGABYTES": 0.1, "NUM_TRAIN_STEPS": 40, "VOCAB_SIZE": 600}
-    for name, value in values.items():
-        monkeypatch.setattr(demo, name, types.SimpleNamespace(value=value))
-    demo.main()
-    shown = capsys.readouterr().out
-    check_demo(directory, shown)
-    assert "Returns a [MASK] of the same shape" in shown
 
 
 @pytest.mark.slow

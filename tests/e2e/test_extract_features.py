@@ -64,14 +64,19 @@ def test_a_mistake_is_one_sentence(model, tmp_path, scripts):
 
 def test_streams(model, tmp_path, scripts):
     """Standard input to standard output, line by line, gzip or not; nothing else is printed there."""
-    streams = flags_of(model, input_file="-", output_file="-")
-    (tmp_path / "packed").write_bytes(gzip.compress(b"co\n\na ||| covid"))
+    streams = flags_of(model, input_file="-", output_file="-", never_split="a", use_one_hot_embeddings=True)
+    (tmp_path / "packed").write_bytes(gzip.compress(b"co\n\na ||| covid\naco"))
     packed = scripts.run("extract_features.py", streams, stdin=tmp_path / "packed")
     assert packed.returncode == 0, packed.stderr
     lines = [json.loads(line) for line in packed.stdout.splitlines()]
     tokens = [[feature["token"] for feature in line["features"]] for line in lines]
-    assert tokens == [["[CLS]", "co", "[SEP]"], ["[CLS]", "[SEP]"], ["[CLS]", "a", "[SEP]", "co", "##vid", "[SEP]"]]
-    assert [line["linex_index"] for line in lines] == [0, 1, 2]
+    assert tokens == [
+        ["[CLS]", "co", "[SEP]"],
+        ["[CLS]", "[SEP]"],
+        ["[CLS]", "a", "[SEP]", "co", "##vid", "[SEP]"],
+        ["[CLS]", "a", "co", "[SEP]"],
+    ]
+    assert [line["linex_index"] for line in lines] == [0, 1, 2, 3]
 
     pipes = {name: tmp_path / name for name in ("stdin", "stdout")}
     for pipe in pipes.values():

@@ -52,11 +52,10 @@ def start(scripts, flags, output_dir, **environment):
 
 
 def start_workers(scripts, flags, output_dir):
-    addresses = []
-    for _ in range(2):
-        with socket.socket() as free:
+    with socket.socket() as first, socket.socket() as second:  # both open, so that their ports differ
+        for free in (first, second):
             free.bind(("localhost", 0))
-            addresses.append(f"localhost:{free.getsockname()[1]}")
+        addresses = [f"localhost:{free.getsockname()[1]}" for free in (first, second)]
     cluster = {"worker": addresses}
     configs = [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(2)]
     strategy = "--distribution_strategy=multi_worker_mirrored"

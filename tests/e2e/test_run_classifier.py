@@ -14,7 +14,7 @@ from helpers.repository import GOLDEN
 from helpers.rounding import LOSS, assert_close, assert_results_close, bound, forward
 from helpers.run_directory import unlisted
 from helpers.scripts import Scripts
-from helpers.tiny_classification import config, rows, run, write_csv, write_model_files
+from helpers.tiny_classification import rows, run, write_csv, write_model_files
 
 from bert_tf2.conversion.convert import ConversionConfig, convert
 from bert_tf2.errors import InputError
@@ -110,6 +110,9 @@ def test_from_a_table_to_predictions(inputs: Path, tmp_path: Path, scripts: Scri
         train_batch_size=16,
         learning_rate=5e-3,
         num_train_epochs=5,
+        use_tpu=False,  # the flags of a TPU are accepted without one
+        tpu_name="node",
+        num_tpu_cores=4,
     )
     assert "single_label, judging by the labels, 2 labels: bad, good" in shown
     assert "Training: 160 examples, 5 epochs, 50 steps of 16, 5 of them warm-up" in shown
@@ -350,12 +353,3 @@ def test_truncation_is_counted(inputs: Path, tmp_path: Path, caplog) -> None:
     flags = data_flags(inputs, output_dir=str(tmp_path / "model"), dry_run=True, do_train=True)
     run(inputs, **flags, max_seq_length=5)
     assert "were truncated to max_seq_length=5; the longest had 10 tokens" in caplog.text
-
-
-def test_config_names_every_flag() -> None:
-    """The script has a flag for each field of the dataclass."""
-    asked = config(Path("x"), do_eval=True)
-    parts = [asked, asked.optimizer, asked.precision, asked.distribution, asked.tokenizer]
-    names = {name for part in parts for name in part.__dataclass_fields__}
-    names -= {"optimizer", "precision", "distribution", "tokenizer"}
-    assert names <= set(defaults_of("run_classifier"))

@@ -164,3 +164,8 @@ def test_dry_run_and_errors(inputs: Path, trained: Path, tmp_path: Path) -> None
         run(inputs, output_dir=str(trained), do_predict=True)
     with pytest.raises(InputError, match=r"--max_seq_length=4; .* needs at least 5"):
         run(inputs, **data_flags(inputs, tmp_path / "short"), do_train=True, max_seq_length=4)
+    table = tmp_path / "table.csv"
+    table.write_bytes("context^ending0^ending1\nÉté^a^b\n".encode("cp850"))
+    form = {"delimiter": "^", "encoding": "cp850"}
+    with pytest.raises(InputError, match=r"table\.csv, line 2 .*label"):
+        run(inputs, **data_flags(inputs, tmp_path / "form", train_file=str(table)), **form, do_train=True)

@@ -200,8 +200,10 @@ def test_comments_and_plain_sentences(inputs: Path, trained: Path, tmp_path: Pat
     assert [line["words"] for line in lines_of(trained / "predictions.jsonl")] == [
         ["Jim", "Henson", "saw", "Rome", "."]
     ]
-    run(inputs, **asked, token_column=3)
-    assert [line["words"] for line in lines_of(trained / "predictions.jsonl")] == [["Rome"]]
+    path.write_text("# id 1 domain=en\nJim Henson saw Rome\n")
+    for comments, words in (("auto", ["Rome"]), ("no", ["domain=en", "Rome"])):
+        run(inputs, **asked, token_column=3, comments=comments)
+        assert [line["words"] for line in lines_of(trained / "predictions.jsonl")] == [words]
 
 
 def test_files_in_another_scheme(inputs: Path, trained: Path, tmp_path: Path, caplog) -> None:
@@ -436,7 +438,7 @@ def test_a_dry_run_writes_nothing(inputs: Path, tmp_path: Path, caplog) -> None:
 
 
 def test_flags_are_those_of_run_classifier() -> None:
-    """Flags of the same name have the same default; the script has a flag for each field of the config."""
+    """Flags of the same name have the same default."""
     ner_flags, classifier_flags = defaults_of("run_ner"), defaults_of("run_classifier")
     assert {name: ner_flags[name] for name in ner_flags if name in classifier_flags} == {
         name: classifier_flags[name] for name in classifier_flags if name in ner_flags
@@ -444,7 +446,3 @@ def test_flags_are_those_of_run_classifier() -> None:
     assert ner_flags.keys() - classifier_flags.keys() == {
         *("token_column", "tag_column", "context_pieces", "comments", "predict_format")
     }
-    asked = config(Path("x"), do_eval=True)
-    parts = [asked, asked.optimizer, asked.precision, asked.distribution, asked.tokenizer]
-    names = {name for part in parts for name in part.__dataclass_fields__}
-    assert names - {"optimizer", "precision", "distribution", "tokenizer"} <= ner_flags.keys()

@@ -30,6 +30,7 @@ from bert_tf2.io import run_files
 from bert_tf2.records import index, shuffled
 from bert_tf2.tasks.pretraining import data, runner, whole_run
 from bert_tf2.tasks.pretraining.runner import PretrainingConfig
+from bert_tf2.training.tensorboard import read_scalars
 
 LENGTH, PREDICTIONS = 16, 3
 ORIGINAL_DEFAULTS = {
@@ -135,7 +136,8 @@ def test_required_flags():
 
 
 def test_train_and_evaluate(inputs, tmp_path, scripts):
-    log = scripts.call("run_pretraining.py", **options(inputs, tmp_path, do_train=True, do_eval=True, max_eval_steps=3))
+    flags = {"do_eval": True, "max_eval_steps": 3, "learning_rate_schedule": "constant", "log_steps": 2}
+    log = scripts.call("run_pretraining.py", **options(inputs, tmp_path, do_train=True, **flags))
     assert "total" in log
     assert "Starting from random weights (seed 12345)." in log
     assert re.search(r"Trained 6 steps in .*, [\d.e+]+ examples/s", log)
@@ -159,6 +161,7 @@ def test_train_and_evaluate(inputs, tmp_path, scripts):
     for line in lines:
         assert line in log
     assert list(tmp_path.glob("eval/events.out.tfevents.*"))
+    assert read_scalars(str(tmp_path))["learning_rate"] == pytest.approx({2: 1.25e-5, 4: 5e-5, 6: 5e-5})
     assert unlisted(tmp_path, run_files.PRETRAINING) == []
     assert BertConfig.from_json_file(tmp_path / "bert_config.json") == BertConfig(**TINY_CONFIG)
 
@@ -250,14 +253,6 @@ def test_a_truncated_record_is_named(inputs, tmp_path):
         run(inputs, tmp_path / "out", do_train=True, input_file=str(cut))
 
 
-def test_a_flipped_bit_is_named(inputs, tmp_path):
-    content = bytearray((inputs / "a.tfrecord").read_bytes())
-    content[len(content) // 2] ^= 1
-    (tmp_path / "flipped.tfrecord").write_bytes(content)
-    with pytest.raises(InputError, match=r"flipped\.tfrecord is corrupt or truncated at record \d+"):
-        run(inputs, tmp_path / "out", do_train=True, input_file=str(tmp_path / "flipped.tfrecord"))
-
-
 def test_resuming_another_model_is_refused(inputs, trained, tmp_path):
     shutil.copytree(trained[0], tmp_path / "out")
     wider = tmp_path / "wider.json"
@@ -339,7 +334,7 @@ def test_corrupt_records_can_be_skipped(inputs, tmp_path, caplog):
     content[len(content) // 2] ^= 1
     corrupt = tmp_path / "corrupt.tfrecord"
     corrupt.write_bytes(content)
-    with pytest.raises(InputError, match=r"1 corrupt record in .*, more than --skip_bad_records=0|corrupt\.tfrecord"):
+    with pytest.raises(InputError, match=r"corrupt\.tfrecord is corrupt or truncated at record \d+"):
         run(inputs, tmp_path / "out", do_train=True, input_file=str(corrupt))
     run(inputs, tmp_path / "out", do_train=True, input_file=str(corrupt), skip_bad_records=1)
     assert f"Skipping corrupt records (1): {corrupt}." in caplog.text

@@ -61,11 +61,12 @@ def test_outputs_equal_those_of_tensorflow(directory: Path):
 
 
 def test_quantization_and_its_loss_of_accuracy(directory: Path, capsys: pytest.CaptureFixture[str]):
-    exported = export(directory, "int8", quantize="int8", dev_file=str(directory / "predict_file.csv"))
+    dev_file = str(directory / "predict_file.csv")
+    exported = export(directory, "int8", quantize="int8", dev_file=dev_file, batch_size=7)
     sizes = [(exported / name).stat().st_size for name in ("model.onnx", "model.int8.onnx")]
     assert sizes[0] > 0 < sizes[1]
     lines = capsys.readouterr().out.splitlines()
-    header, *rows = lines[lines.index(f"{directory / 'predict_file.csv'}, 50 rows:") + 1 :]
+    header, *rows = lines[lines.index(f"{dev_file}, 50 rows:") + 1 :]
     assert header.split() == ["float32", "int8", "change"]
     name, *numbers = rows[0].split()
     before, after, change = map(float, numbers)

@@ -65,6 +65,7 @@ def test_answers_equal_those_of_the_task(language: str, version_2: bool, rules: 
     tiny.write_model_files(tmp_path, pieces, vocab_size=60)
     train = tiny.write_json(tmp_path / "train.json", tiny.squad(10, seed=1, version_2=version_2))
     questions = made_up(seed=version_2)
+    selection = {"n_best_size": 7, "max_answer_length": 5}
     (tmp_path / "new.jsonl").write_text("".join(json.dumps(line) + "\n" for line in questions))
     tiny.run(
         tmp_path,
@@ -77,10 +78,11 @@ def test_answers_equal_those_of_the_task(language: str, version_2: bool, rules: 
         null_score_diff_threshold=THRESHOLD,
         language=language,
         tokenizer=rules,
+        **selection,
     )
     assert (tmp_path / "model/tokenizer_config.json").is_file() == (rules == OTHER_RULES)
     threshold = {"null_score_diff_threshold": THRESHOLD} if version_2 else {}
-    model = tf.saved_model.load(str(export(tmp_path, **threshold)))
+    model = tf.saved_model.load(str(export(tmp_path, **threshold, **selection)))
     outputs = model.signatures["serving_default"](
         question=tf.constant([line["question"] for line in questions]),
         context=tf.constant([line["context"] for line in questions]),

@@ -9,7 +9,6 @@ answer is the id of the `process`, as soon as it runs; {"wait": id, "seconds": s
 """
 
 import contextlib
-import fcntl
 import gc
 import importlib
 import json
@@ -20,6 +19,7 @@ import runpy
 import select
 import signal
 import sys
+import time
 import traceback
 from typing import Any
 
@@ -44,7 +44,7 @@ def child(request: dict[str, Any], pipe: int) -> None:
     os.setpgid(0, 0)
     os.chdir(request["directory"])
     os.environ.update(request["environment"])
-    if space := request["address_space"]:
+    if (space := request["address_space"]) and sys.platform == "linux":  # macOS refuses it
         resource.setrlimit(resource.RLIMIT_AS, (space, space))
     if limit := request["file_bytes"]:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -66,33 +66,48 @@ def child(request: dict[str, Any], pipe: int) -> None:
 
 def wait(process: int, seconds: float) -> int | None:
     """The exit status of a process; None if it is still running after `seconds`."""
-    descriptor = os.pidfd_open(process)
-    try:
-        if select.select([descriptor], [], [], seconds)[0]:
-            return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-        return None
-    finally:
-        os.close(descriptor)
+    end = time.monotonic() + seconds
+    while True:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() >= end:
+            return None
+        time.sleep(0.002)
+
+
+def read_until_end(pipe: int, seconds: float) -> bytes:
+    """What is written to a pipe until all of its writers have ended, or for `seconds`."""
+    end, content = time.monotonic() + seconds, b""
+    while select.select([pipe], [], [], max(0.0, end - time.monotonic()))[0]:
+        part = os.read(pipe, 1 << 16)
+        if not part:
+            break
+        content += part
+    return content
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     if "wait" in request:
         return {"status": wait(request["wait"], request["seconds"])}
     read, write = os.pipe()  # not a file, as the limit on files should not apply to printed text
-    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 1 << 20)
     process = os.fork()
     if process == 0:
         child(request, write)
     os.close(write)
-    with open(read, encoding="utf-8", errors="replace") as printed:
+    try:
         if request["seconds"] is None:
             return {"process": process}
-        status: int | str | None = wait(process, request["seconds"])
+        end = time.monotonic() + request["seconds"]
+        printed = read_until_end(read, request["seconds"])
+        status: int | str | None = wait(process, end - time.monotonic())
         if status is None:
             status = "timeout"
             os.killpg(process, signal.SIGKILL)
             os.waitpid(process, 0)
-        return {"status": status, "printed": printed.read()}
+        return {"status": status, "printed": printed.decode(errors="replace")}
+    finally:
+        os.close(read)
 
 
 def main() -> None:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from helpers.repository import REPOSITORY
+
 SECONDS = 240.0
 
 

@@ -1,5 +1,6 @@
 """`inspect_model.py` in this process: its output, its files, and invalid flags."""
 
+import dataclasses
 import functools
 import json
 import re
@@ -13,6 +14,8 @@ from helpers.tiny_huggingface import write_directory
 from helpers.tiny_teacher import write_teacher
 
 from bert_tf2 import checkpoints
+from bert_tf2.configs.model import BertConfig
+from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.errors import InputError
 from bert_tf2.inspection import InspectionConfig, Inspector, attention_page, runner, score_file
 from bert_tf2.io import resumable_output, run_files
@@ -38,6 +41,17 @@ def run(model, capsys, **flags):
 def test_without_a_text(model, capsys):
     assert run(model, capsys).startswith(f"weights        {model}/model.safetensors\n")
     assert json.loads(run(model, capsys, json=True))["parameters"] == 424 - 20 + 40
+
+
+def test_flags_of_the_model(model, capsys, tmp_path):
+    config = BertConfig.from_json_file(model)
+    (tmp_path / "other.json").write_text(dataclasses.replace(config, hidden_act="relu").to_json_string())
+    shown = json.loads(run(model, capsys, json=True, bert_config_file=str(tmp_path / "other.json")))
+    assert (config.hidden_act, shown["config"]["hidden_act"]) == ("gelu_exact", "relu")
+    rules = TokenizerConfig(never_split="co")
+    assert run(model, capsys, nearest="aco", tokenizer=rules).startswith(
+        "Nearest to aco (mean of the embeddings of a co)\n"
+    )
 
 
 def test_a_text(model, capsys, tmp_path):

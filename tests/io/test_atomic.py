@@ -1,5 +1,6 @@
 """Files and directories appear when they are complete, or not at all."""
 
+import contextlib
 import os
 import socket
 import stat
@@ -47,8 +48,8 @@ def test_replacing_bytes(tmp_path):
 def special_files(tmp_path):
     """Path and kind of what is not a regular file."""
     os.mkfifo(tmp_path / "pipe")
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(tmp_path / "socket"))
+    with contextlib.chdir(tmp_path), socket.socket(socket.AF_UNIX) as listening:  # whose path may have 100 bytes
+        listening.bind("socket")
     (tmp_path / "link").symlink_to("pipe")
     with open(tmp_path / "file", "w") as file:
         (tmp_path / "stdout").symlink_to(f"/proc/self/fd/{file.fileno()}")  # like /dev/stdout if that is a file

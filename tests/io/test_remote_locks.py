@@ -4,6 +4,7 @@ import itertools
 import json
 import logging
 import os
+import sys
 from typing import Any
 
 import pytest
@@ -65,6 +66,7 @@ def test_another_machines_lock_counts_while_it_is_renewed(path: str, monkeypatch
         assert owner(path)["process"] == os.getpid()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux is it known which processes run")
 def test_a_dead_process_of_this_machine_has_no_lock(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     at(monkeypatch, 3600)
     for process in (999_999_999, os.getpid()):  # this process, but no lock that it holds

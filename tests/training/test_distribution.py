@@ -1,10 +1,13 @@
 """Choosing a strategy; what runs on two devices is tested in test_trainer.py."""
 
+import types
+
 import pytest
 import tensorflow as tf
 
 from bert_tf2.configs.training import DistributionConfig
 from bert_tf2.errors import InputError
+from bert_tf2.training import distribution
 from bert_tf2.training.distribution import Workers, make_strategy
 
 
@@ -56,6 +59,10 @@ class TestSeveralWorkers:
         assert caplog.messages == ["Worker 1 of 2 (localhost:2, MultiWorkerMirroredStrategy); waiting for the others."]
 
     def test_hosts_that_cannot_be_resolved_yet(self, monkeypatch, caplog):
+        def fail(*_arguments):
+            raise OSError("Name or service not known")
+
+        monkeypatch.setattr(distribution.socket, "getaddrinfo", fail)
         text = '{"cluster": {"worker": ["no-such-host.invalid:1"]}, "task": {"type": "worker", "index": 0}}'
         assert self.make(monkeypatch, text) == "strategy"
         assert "The host no-such-host.invalid in TF_CONFIG cannot be resolved (yet)" in caplog.text
@@ -107,3 +114,22 @@ class TestSeveralWorkers:
 def test_use_tpu_excludes_other_strategies():
     with pytest.raises(InputError, match="--use_tpu and --distribution_strategy=mirrored exclude each other"):
         DistributionConfig(use_tpu=True, distribution_strategy="mirrored")
+
+
+def test_the_flags_of_a_tpu(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        tf.distribute.cluster_resolver, "TPUClusterResolver", lambda **options: asked.append(options) or "resolver"
+    )
+    monkeypatch.setattr(tf.config, "experimental_connect_to_cluster", asked.append)
+    monkeypatch.setattr(tf.tpu.experimental, "initialize_tpu_system", asked.append)
+    strategy = types.SimpleNamespace(num_replicas_in_sync=4)
+    monkeypatch.setattr(tf.distribute, "TPUStrategy", lambda resolver: strategy)
+    flags = {"tpu_name": "node", "master": "other", "tpu_zone": "zone", "gcp_project": "project"}
+    config = DistributionConfig(distribution_strategy="tpu", num_tpu_cores=4, **flags)
+    assert make_strategy(config) is strategy
+    assert asked == [{"tpu": "node", "zone": "zone", "project": "project"}, "resolver", "resolver"]
+    asked.clear()
+    with pytest.raises(InputError, match=r"has 4 cores but --num_tpu_cores is 8; give --num_tpu_cores=4\."):
+        make_strategy(DistributionConfig(use_tpu=True, master="local"))
+    assert asked == [{"tpu": "local", "zone": None, "project": None}, "resolver"]  # nothing to connect to

@@ -27,6 +27,7 @@ from bert_tf2.training.optimizers import (
     Slot,
     clipping_scale,
     layerwise_scales,
+    make_optimizer,
     trained_names,
 )
 from bert_tf2.training.schedules import make_schedule
@@ -340,6 +341,17 @@ def test_layerwise_scales():
 )
 def test_trained_names(config, first):
     assert trained_names(NAMES, config) == NAMES[first:]
+
+
+def test_the_flags_reach_the_optimizer():
+    """If all gradients are zero, weights change by weight decay alone, times the factor of their layer."""
+    variables = {name: keras.Variable(np.ones(2, np.float32)) for name in NAMES}
+    config = OptimizerConfig(weight_decay=0.5, layerwise_learning_rate_decay=0.5, num_frozen_layers=1)
+    optimizer = make_optimizer(variables, config)
+    optimizer.apply({name: tf.zeros(2) for name in optimizer.variables}, tf.constant(0.5), tf.constant(1.0))
+    changes = [float(1 - variables[name].numpy()[0]) for name in NAMES]
+    assert changes == [0, 0, 1 / 32, 1 / 16, 1 / 8, 1 / 4]
+    assert type(make_optimizer(variables, OptimizerConfig("lamb"))) is Lamb
 
 
 def test_more_frozen_layers_than_the_model_has():

@@ -51,8 +51,13 @@ def test_invalid_values(monkeypatch):
         precision.resolved(PrecisionConfig("float16"))
 
 
-def test_features_of_the_processor():
-    assert isinstance(precision._cpu_features(), set)
+def test_features_of_the_processor(monkeypatch, tmp_path):
+    listed = tmp_path / "cpuinfo"
+    monkeypatch.setattr(precision, "Path", lambda _: listed)
+    assert precision._cpu_features() == set()  # not on Linux
+    core = "processor\t: {}\nflags\t\t: fpu avx512_bf16 sse2\nbugs\t\t: spectre_v1\n\n"
+    listed.write_text("".join(map(core.format, range(2))))
+    assert precision._cpu_features() == {"fpu", "avx512_bf16", "sse2"}
 
 
 def test_the_policy_applies_only_inside_the_context():

@@ -4,13 +4,13 @@ import gzip
 import json
 from collections.abc import Callable
 
-from e2e.fuzz.fuzzing import PIECES, RUN_DIRECTORY, WORDS, Case, choices, squad, with_values
+from e2e.fuzz.fuzzing import PIECES, RUN_DIRECTORY, WORDS, Case, Table, choices, squad, with_values
 
 DEEP = "[" * 100_000
 LONG = "9" * 5000
 CHINESE = "今天天气很好，我们在公园里散步。\n"
 
-CASES: dict[str, Case] = {}
+CASES = Table()
 
 # --- Encodings: every reader of text ---------------------------------------------------------------------------------
 

@@ -2,12 +2,12 @@
 
 import json
 
-from e2e.fuzz.fuzzing import Case
+from e2e.fuzz.fuzzing import Case, Table
 
 HUGE = 10**20
 LONG = "9" * 5000
 
-CASES: dict[str, Case] = {}
+CASES = Table()
 
 # --- Empty paths -----------------------------------------------------------------------------------------------------
 
@@ -144,7 +144,7 @@ for name, content, says in (
     ("c.yaml", b"seed: \xe9", "is not UTF-8"),
 ):
     flags = {"config": name, "train_file": None}
-    CASES[f"--config={name} {content[:16]!r}"] = Case("classify", says, {name: content}, flags)
+    CASES[f"--config={name} {content[:32]!r}"] = Case("classify", says, {name: content}, flags)
 CASES["--config without a file"] = Case("classify", "none.json", flags={"config": "none.json"})
 
 # --- TPUs ------------------------------------------------------------------------------------------------------------

@@ -8,13 +8,13 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
-from e2e.fuzz.fuzzing import RUN_DIRECTORY, Case, Change, with_values
+from e2e.fuzz.fuzzing import RUN_DIRECTORY, Case, Change, Table, with_values
 
 DEEP = "[" * 100_000
 LONG = "9" * 5000
 CONFIG = "bert_config.json"
 
-CASES: dict[str, Case] = {}
+CASES = Table()
 
 # --- Configs ---------------------------------------------------------------------------------------------------------
 
@@ -360,7 +360,8 @@ def _pickled(value: Any) -> bytes:
 def _zip(value: Any, data: bytes = b"\0" * 8) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("archive/data.pkl", value if isinstance(value, bytes) else _pickled(value))
+        if value is not None:
+            archive.writestr("archive/data.pkl", value if isinstance(value, bytes) else _pickled(value))
         archive.writestr("archive/data/0", data)
     return file.getvalue()
 
@@ -374,7 +375,8 @@ def _legacy(value: Any, data: bytes = struct.pack("<q", 2) + b"\0" * 8) -> bytes
 for name, content in {
     "text": "no weights",
     "empty": "",
-    "a zip without a pickle": _zip({})[:0] + _zip(b""),
+    "a zip without a pickle": _zip(None),
+    "a zip with an empty pickle": _zip(b""),
     "a zip, cut": _zip({_BIAS: _Tensor(2, (2,), (1,))})[:-30],
     "a list": _zip([1]),
     "a number": _legacy(1),

@@ -140,6 +140,19 @@ class Case(NamedTuple):
     leaves: tuple[str, ...] = ()
 
 
+class Table(dict[str, Case]):
+    """Cases by name; two of the same name are an error, as the second would silently replace the first."""
+
+    def __setitem__(self, name: str, case: Case) -> None:
+        assert name not in self, f"two cases are named {name!r}"
+        super().__setitem__(name, case)
+
+    def __ior__(self, cases: Mapping[str, Case]) -> "Table":
+        for name, case in cases.items():
+            self[name] = case
+        return self
+
+
 class Server:
     """The scripts of the table, with bounds on time and memory."""
 

@@ -1,4 +1,4 @@
-"""Opening teachers: run directories, Hugging Face directories, and models that cannot teach a student."""
+"""Opening teachers: run directories, Hugging Face directories, models that cannot teach a student; their flags."""
 
 import json
 import shutil
@@ -12,8 +12,11 @@ from helpers.tiny_teacher import write_teacher
 
 from bert_tf2 import checkpoints
 from bert_tf2.errors import InputError
+from bert_tf2.modeling.distillation import Distillation
+from bert_tf2.tasks.classification import runner
 from bert_tf2.tasks.classification.task_description import TaskDescription
 from bert_tf2.tasks.classification.teacher import Teacher
+from bert_tf2.tasks.finetuning.foundation import find_foundation
 
 STUDENT = TaskDescription("custom", "single_label", ("bad", "good"), max_seq_length=6, text_column="text")
 HUGGING_FACE = TaskDescription("custom", "single_label", ("a", "b", "c"), max_seq_length=6, text_column="text")
@@ -126,3 +129,12 @@ def test_unlabeled_rows_of_a_glue_task(tmp_path: Path) -> None:
         (["two"], None, None),
         (["three"], None, None),
     ]
+
+
+def test_flags_of_the_distillation(teacher: Path, tmp_path: Path) -> None:
+    tiny.write_model_files(tmp_path)
+    train = tiny.write_csv(tmp_path / "train.csv", tiny.rows(8, seed=1))
+    flags = {"train_file": train, "do_train": True, "teacher_temperature": 2.5, "teacher_weight": 0.25}
+    config = tiny.config(tmp_path, teacher=str(teacher), **flags)
+    task = runner.ClassificationTask(config, find_foundation(config))
+    assert task.make_model(skip_padding=False)._distillation == Distillation(2.5, 0.25)

@@ -268,13 +268,16 @@ def test_early_stopping_and_tracking_with_weights_and_biases(
     caplog.set_level("INFO")
     wandb, _ = fake_trackers.install(monkeypatch)
     stops = {"eval_every_steps": 2, "learning_rate": 1e-9, "early_stopping_patience": 2, "report_to": "wandb"}
-    options = flags(data_dir, tmp_path / "model", **stops, log_steps=3)
+    constant = OptimizerConfig(learning_rate_schedule="constant")
+    options = flags(data_dir, tmp_path / "model", **stops, log_steps=3, optimizer=constant)
     results = run(data_dir, **options)
     logged = [
         (entry["global_step"], "train/loss" in entry, "eval/eval_loss" in entry) for entry in wandb.logged["run1"]
     ]
     assert logged == [(2, False, True), (3, True, False), (4, False, True), (6, True, False), (6, False, True)]
     assert wandb.started[0]["config"]["learning_rate"] == 1e-9
+    rates = [entry["train/learning_rate"] for entry in wandb.logged["run1"] if "train/loss" in entry]
+    assert rates == pytest.approx([5e-10, 1e-9], rel=1e-6, abs=0)  # means; warm-up: 0, 5e-10
     assert not list(tmp_path.rglob("events.out.tfevents.*"))
     assert results["global_step"] == 6
     assert "Training ends at step 6: eval_accuracy has not improved since step 2" in caplog.text

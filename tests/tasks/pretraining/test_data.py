@@ -90,3 +90,21 @@ def test_packed_rows_have_fixed_shapes(data):
 def test_packing_needs_rows(data):
     with pytest.raises(InputError, match="--pack_sequences needs --shard_input=rows"):
         dataclasses.replace(data.config, pack_sequences=True, shard_input="files")
+
+
+def test_with_input_sharded_by_files_a_worker_reads_its_own(data, tmp_path):
+    """Each of two workers has the records of one file; sharded by rows, it has some of both."""
+    values = {name: value[0] for name, value in sequences(np.random.default_rng(1), 1).items()}
+    paths = [str(tmp_path / name) for name in "ab"]
+    for number, path in enumerate(paths):
+        with records.RecordWriter([path]) as writer:
+            for _ in range(8):
+                writer.write(data.schema.encode({**values, "next_sentence_labels": [number]}))
+
+    def files_of_workers(**flags):
+        sharded = dataclasses.replace(data, config=dataclasses.replace(data.config, **flags), paths=paths)
+        batches = [sharded.training(0, Share(worker, 2)).take(4) for worker in (0, 1)]
+        return [{int(label) for batch in of for label in batch["next_sentence_labels"].numpy()[:, 0]} for of in batches]
+
+    assert sorted(files_of_workers(shard_input="files"), key=min) == [{0}, {1}]
+    assert files_of_workers() == [{0, 1}, {0, 1}]

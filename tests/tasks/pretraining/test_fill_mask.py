@@ -12,6 +12,7 @@ from helpers.tiny_huggingface import PIECES, write_directory
 
 from bert_tf2 import checkpoints
 from bert_tf2.checkpoints import pretrained
+from bert_tf2.configs.tokenizer import TokenizerConfig
 from bert_tf2.configs.training import DistributionConfig, OptimizerConfig
 from bert_tf2.errors import InputError
 from bert_tf2.modeling.pretraining import PretrainingModel
@@ -101,15 +102,17 @@ def test_a_line_without_a_mask(model, tmp_path, caplog):
     assert len((tmp_path / "out/fill_mask.jsonl").read_text().splitlines()) == 2
 
 
-def test_case_follows_the_vocabulary(tmp_path):
+def test_case_follows_the_vocabulary_and_rules_the_flags(tmp_path):
     model = write_directory(tmp_path / "model", "BertForPreTraining")
     (model / "tokenizer_config.json").unlink()
     config = PretrainingConfig(output_dir="none", init_checkpoint=str(model), do_predict=True)
 
-    def tokens():
-        return fill_mask.MaskFiller.load(config)._tokens("A co[MASK]")
+    def tokens(text="A co[MASK]", **changes):
+        return fill_mask.MaskFiller.load(dataclasses.replace(config, **changes))._tokens(text)
 
     assert tokens() == ["a", "co", "[MASK]"]
+    assert tokens("aco[MASK]") == ["[UNK]", "[MASK]"]
+    assert tokens("aco[MASK]", tokenizer=TokenizerConfig(never_split="co")) == ["a", "co", "[MASK]"]
     (model / "vocab.txt").write_text("".join(f"{piece}\n" for piece in [*PIECES[:-1], "Co"]))
     assert tokens() == ["[UNK]", "co", "[MASK]"]
 

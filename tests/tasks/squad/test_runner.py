@@ -438,11 +438,12 @@ def test_overwriting_removes_only_files_of_the_task(data_dir: Path, tmp_path: Pa
 
 def test_contexts_without_text(data_dir: Path, trained: Path, tmp_path: Path) -> None:
     """Without any window, there is nothing to compute or to learn."""
+    model_dir = shutil.copytree(trained, tmp_path / "model")  # a copy, as other tests compare with its predictions
     lines = [{"question": QUESTION, "context": context} for context in ("", "  \n")]
     (tmp_path / "new.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    run(data_dir, output_dir=str(trained), predict_file=str(tmp_path / "new.jsonl"), do_predict=True)
-    assert [(line["answer"], line["start"]) for line in lines_of(trained / "predictions.jsonl")] == [("", None)] * 2
-    assert read_json(trained, "null_odds.json") == {"1": 1000000.0, "2": 1000000.0}
+    run(data_dir, output_dir=str(model_dir), predict_file=str(tmp_path / "new.jsonl"), do_predict=True)
+    assert [(line["answer"], line["start"]) for line in lines_of(model_dir / "predictions.jsonl")] == [("", None)] * 2
+    assert read_json(model_dir, "null_odds.json") == {"1": 1000000.0, "2": 1000000.0}
     question = {"id": "q", "question": QUESTION, "answers": [], "is_impossible": True}
     path = write_json(tmp_path / "t.json", {"data": [{"paragraphs": [{"context": " ", "qas": [question] * 20}]}]})
     with pytest.raises(InputError, match="no context has any text to learn from"):

@@ -70,7 +70,7 @@ def test_columns_are_accepted(tmp_path: Path, content: str, token_column: int) -
 
 def test_words_of_sentences(tmp_path: Path) -> None:
     path = tmp_path / "new.txt"
-    path.write_text("\ufeffDr. O'Neil flew.\r\n\n \n我在 Ro\u200bme\n", newline="")
+    path.write_text("\ufeffDr. O'Neil flew.\r\n\n \n我在 Ro\u200bme\n", newline="", encoding="utf-8")
     sentences = plain_text.read(str(path))
     words = [["Dr", ".", "O", "'", "Neil", "flew", "."], ["我", "在", "Rome"]]
     assert list(sentences.split(sentences.words)) == words
