@@ -106,8 +106,8 @@ def open_pytorch(path: str | os.PathLike[str]) -> Arrays:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from None
     except Exception as error:  # a corrupt pickle can fail in any way
         raise InputError(
-            f"{path} cannot be read ({error}). If it is intact, load it with PyTorch and save it again with "
-            "save_pretrained, which writes model.safetensors."
+            f"{path} cannot be read ({str(error) or type(error).__name__}). If it is intact, load it with PyTorch and "
+            "save it again with save_pretrained, which writes model.safetensors."
         ) from None
 
 

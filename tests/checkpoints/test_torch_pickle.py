@@ -3,6 +3,7 @@
 import base64
 import importlib.util
 import pickle
+import struct
 import subprocess
 import sys
 import zipfile
@@ -123,10 +124,11 @@ def test_tensors_stay_within_their_storage(tmp_path):
 
 def test_corrupt_files_are_errors(tmp_path):
     good = written(tmp_path, ZIP).read_bytes()
-    for content in (b"", b"no pickle", good[: len(good) // 2]):
+    too_long = b"\x80\x04\x8e" + struct.pack("<Q", 1 << 62)  # its MemoryError says nothing
+    for content in (b"", b"no pickle", good[: len(good) // 2], too_long):
         path = tmp_path / "damaged.bin"
         path.write_bytes(content)
-        with pytest.raises(InputError, match=r"damaged\.bin cannot be read \("):
+        with pytest.raises(InputError, match=r"damaged\.bin cannot be read \([^)]"):
             open_pytorch(path)
     with pytest.raises(InputError, match=r"none\.bin: No such file"):
         open_pytorch(tmp_path / "none.bin")

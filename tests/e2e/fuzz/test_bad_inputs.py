@@ -64,7 +64,7 @@ def test_a_bad_input(case: Case, tmp_path: Path, world: Path, server: Server) ->
         printed
     )
     assert re.search(case.says, lines[-1]), lines[-1]
-    assert not re.search(r"\bNone\b|<class|Errno|object at 0x|\(\)|\\\\", lines[-1]), lines[-1]
+    assert not re.search(r"\bNone\b|<class|Errno|object at 0x| \(\)|\\\\", lines[-1]), lines[-1]
     assert 20 < len(lines[-1]) < 700, lines[-1]
     assert lines[-1].endswith((".", "?")), lines[-1]
     after = listing(directory)
