@@ -1,5 +1,6 @@
 """The demo: its sentences, all of it on a little text with a few steps, and what it refuses to replace."""
 
+import functools
 import runpy
 import subprocess
 import sys
@@ -10,8 +11,13 @@ from helpers.repository import REPOSITORY
 from bert_tf2.tokenization.wordpiece import FullTokenizer
 
 
+@functools.cache
+def demo():
+    """The script's names; it can be run only once in a process, as it defines flags."""
+    return runpy.run_path(str(REPOSITORY / "demo.py"))
+
+
 def test_sentences():
-    sentences = runpy.run_path(str(REPOSITORY / "demo.py"))["sentences"]
     docstring = """Returns the element-wise sum of both. It works on tensors
     of any shape.
 
@@ -26,7 +32,7 @@ def test_sentences():
     -----
     x: too short.
     """
-    assert sentences(docstring) == [
+    assert demo()["sentences"](docstring) == [
         "Returns the element-wise sum of both.",
         "It works on tensors of any shape.",
     ]
@@ -70,9 +76,8 @@ def test_an_existing_directory_is_kept(tmp_path, name):
 
 
 def test_an_interrupted_demo_is_replaced(tmp_path):
-    import demo
-
-    demo.new_directory(tmp_path / "demo")
+    new_directory = demo()["new_directory"]
+    new_directory(tmp_path / "demo")
     (tmp_path / "demo" / "train.txt").touch()  # its first file
-    demo.new_directory(tmp_path / "demo")
+    new_directory(tmp_path / "demo")
     assert not (tmp_path / "demo" / "train.txt").exists()

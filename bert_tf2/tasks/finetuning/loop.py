@@ -230,10 +230,11 @@ class Finetuning:
         if self.is_chief:
             self.save_assets(config.output_dir, data.save_assets)
             run_dir.describe(config.output_dir, config)
+        is_finished = trainer.global_step >= trainer.config.num_train_steps
+        if is_finished and best_weights.exist(config.output_dir):
+            # Without a history, it is unknown how good the best weights are: they are kept.
+            hooks = [hook for hook in hooks if hook.history]
         trainer.train(self.batches(data.examples), hooks)
-        for hook in hooks:
-            if hook.history or not best_weights.exist(config.output_dir):
-                hook.run(trainer.global_step)  # if an earlier run was killed in the evaluation after its last step
         wait_for_all(self.strategy)  # so that the others read only what the chief has finished writing
         for hook in hooks:
             if hook.best:

@@ -163,15 +163,6 @@ def test_killed_training_resumes_bitwise_identically(
     check_same(tmp_path / "broken", uninterrupted)
 
 
-def test_training_killed_before_its_last_evaluation(uninterrupted: Path, data_dir: Path, tmp_path: Path) -> None:
-    """After the last checkpoint: the same command still evaluates."""
-    directory = shutil.copytree(uninterrupted, tmp_path / "broken")
-    lines = (directory / "eval_history.jsonl").read_text().splitlines(keepends=True)
-    (directory / "eval_history.jsonl").write_text("".join(lines[:-1]))
-    run(data_dir, **flags(data_dir, directory, eval_every_steps=3, save_checkpoints_steps=2))
-    check_same(directory, uninterrupted)
-
-
 def test_finished_training_is_not_repeated(uninterrupted: Path, data_dir: Path, caplog) -> None:
     caplog.set_level("INFO")
     before = weights(checkpoints.latest(uninterrupted))
@@ -183,7 +174,8 @@ def test_finished_training_is_not_repeated(uninterrupted: Path, data_dir: Path, 
     )
 
 
-def test_killed_in_the_last_evaluation(uninterrupted: Path, data_dir: Path, tmp_path: Path) -> None:
+def test_killed_before_the_last_evaluation(uninterrupted: Path, data_dir: Path, tmp_path: Path) -> None:
+    """After the last checkpoint: the same command still evaluates."""
     directory = shutil.copytree(uninterrupted, tmp_path / "model")
     path = directory / "eval_history.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
