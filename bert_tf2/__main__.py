@@ -6,6 +6,7 @@ import sys
 
 from bert_tf2 import __version__
 from bert_tf2.configs import help_text
+from bert_tf2.io import standard_output
 
 COMMANDS = {
     "build-vocab": ("build_vocab", "Make a vocabulary from text"),
@@ -27,9 +28,9 @@ def main() -> None:
     """Runs the command named by the first argument."""
     name = sys.argv[1] if len(sys.argv) > 1 else None
     if name in ("--help", "-help", "-h", "-?", "--helpshort", "--helpfull", "help"):
-        print(_help())
+        standard_output.show(_help())
     elif name in ("--version", "-version"):
-        print(f"bert-tf2 {__version__}")
+        standard_output.show(f"bert-tf2 {__version__}")
     elif name is None:
         sys.exit(_help())
     elif name not in COMMANDS:

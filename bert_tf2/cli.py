@@ -1,7 +1,6 @@
 """What all commands share: flags defined by settings, `--config`, `--help`, startup and exit."""
 
 import argparse
-import contextlib
 import dataclasses
 import difflib
 import functools
@@ -21,7 +20,7 @@ from bert_tf2 import __version__
 from bert_tf2.configs import help_text
 from bert_tf2.configs.fields import GROUPS, Setting, as_flag, flags_of, is_required, type_of
 from bert_tf2.errors import InputError, Stopped
-from bert_tf2.io import json_files, standard_error
+from bert_tf2.io import json_files, standard_error, standard_output
 from bert_tf2.io.files import read_lines
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ def run(main: Callable[..., None], takes_arguments: bool = False, arguments: Seq
         if len(rest) > 1 and not takes_arguments:
             _exit(f"unexpected argument {rest[1]!r}; flags are written --name=value.")
         if flags.FLAGS.print_config:
-            print(json.dumps(_flag_values(), indent=2))
+            standard_output.show(json.dumps(_flag_values(), indent=2))
             return
         log_to_stderr(debug=flags.FLAGS.verbosity >= 1)
         try:
@@ -148,7 +147,7 @@ def _out_of_memory() -> str:
 def _parse(arguments: list[str], known_only: bool) -> list[str]:
     """Parses flags as absl does, those in the `--config` file included; reports all missing flags at once."""
     if "version" in _SETTINGS and _asks_for_version(arguments):
-        print(_version())
+        standard_output.show(_version())
         sys.exit(0)
     try:
         rest = list(flags.FLAGS([arguments[0], *_from_config_file(arguments), *arguments[1:]], known_only=known_only))
@@ -315,9 +314,7 @@ class _PrintingFlag(flags.BooleanFlag):
     def parse(self, argument: Any) -> None:
         super().parse(argument)
         if self.value:
-            with contextlib.suppress(BrokenPipeError):
-                print(self._text())
-                sys.stdout.flush()
+            standard_output.show(self._text())
             sys.exit(0)
 
 

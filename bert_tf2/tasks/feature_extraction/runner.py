@@ -21,7 +21,7 @@ from bert_tf2.checkpoints.pretrained import Pretrained
 from bert_tf2.configs.long_texts import WINDOWS
 from bert_tf2.configs.training import PrecisionConfig
 from bert_tf2.errors import InputError, counted, inflected, proportion
-from bert_tf2.io import atomic, file_system, text_lines
+from bert_tf2.io import atomic, file_system, standard_output, text_lines
 from bert_tf2.io.progress import Progress
 from bert_tf2.io.resumable_output import UnfinishedOutput, unfinished_directory
 from bert_tf2.io.text_lines import STANDARD_INPUT
@@ -268,7 +268,7 @@ class _Extraction:
             return self.run(stream, None)
         except BrokenPipeError:
             logger.info("The reader of standard output is gone; stopping.")
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that flushing at exit succeeds
+            standard_output.discard()
             return 0
 
     def run(self, vectors: outputs.Vectors, output: UnfinishedOutput | None) -> int:
