@@ -336,7 +336,9 @@ def test_a_converted_model(inputs: Path, tmp_path: Path, caplog, capsys) -> None
     assert len(labels) == 5
     for probabilities in labels:
         assert_close(probabilities["good"], labels[-1]["good"], forward(1))
-    run(inputs, **config, **outside, output_dir=str(tmp_path / "google"), text_pair="w2")  # it may be for pairs
+    with pytest.raises(InputError, match="is for single texts; omit --text_pair"):  # `task.json` was converted too
+        run(inputs, **config, **outside, output_dir=str(tmp_path / "google"), text_pair="w2")
+    run(inputs, **config, **outside, output_dir=str(tmp_path / "huggingface"), text_pair="w2")  # it may be for pairs
     assert '"text_pair": "w2"' in capsys.readouterr().out
 
 
