@@ -40,7 +40,6 @@ LOCAL = {
     "bert_tf2/checkpoints/google_archives.py": "the cache of downloads is of this machine",
     "bert_tf2/checkpoints/hub.py": "the cache of huggingface_hub is of this machine",
     "bert_tf2/modeling/keras_backend.py": "Keras's settings are of this machine",
-    "bert_tf2/tasks/feature_extraction/runner.py": "/dev/null",
     "bert_tf2/tokenization/unicode_tables.py": "the cache of tables is of this machine",
     "bert_tf2/training/precision.py": "/proc/cpuinfo",
 }
