@@ -7,7 +7,7 @@ arXiv:2106.09685). No TensorFlow.
 
 import contextlib
 import contextvars
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,17 +32,25 @@ def merged(kernel: NDArray[Any], a: NDArray[Any], b: NDArray[Any], scale: float)
     return (np.asarray(kernel, np.float64) + float(scale) * update).astype(np.float32)
 
 
+def merged_value(name: str, names: Container[str], read: Callable[[str], NDArray[Any]]) -> NDArray[Any]:
+    """The value of one of a model's variables, of a kernel with LoRA after merging it.
+
+    Args:
+      name: of the variable, which is not one of LoRA.
+      names: of all variables of the model.
+      read: the value of a variable by its name; called only for what is needed.
+    """
+    prefix, _, last = name.rpartition("/")
+    factors = [f"{prefix}/{part}" for part in (A, B, SCALE)]
+    if last != _KERNEL or factors[0] not in names:
+        return read(name)
+    a, b, scale = map(read, factors)
+    return merged(read(name), a, b, scale.item())
+
+
 def merged_variables(variables: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """A model's variables by name, those of LoRA merged into the kernels."""
-    plain = {name: value for name, value in variables.items() if not is_lora(name)}
-    for name in variables:
-        prefix, _, last = name.rpartition("/")
-        if last == A:
-            kernel = f"{prefix}/{_KERNEL}"
-            plain[kernel] = merged(
-                variables[kernel], variables[name], variables[f"{prefix}/{B}"], variables[f"{prefix}/{SCALE}"].item()
-            )
-    return plain
+    return {name: merged_value(name, variables, variables.__getitem__) for name in variables if not is_lora(name)}
 
 
 _lora_in_scope: contextvars.ContextVar[Lora | None] = contextvars.ContextVar("lora", default=None)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bert_tf2.input_pipeline.example_batches import ROW, ExampleArrays
 from bert_tf2.io import resumable_output, spilled
@@ -68,17 +67,10 @@ def discard(output_file: str) -> None:
 
 def fingerprint(model: Task) -> str:
     """A fingerprint of a model's weights; that of a model with LoRA is the same after merging it into the kernels."""
-    digest = hashlib.sha256()
-    for name in sorted(name for name in model.named_variables if not lora.is_lora(name)):
+    digest, variables = hashlib.sha256(), model.named_variables
+    for name in sorted(name for name in variables if not lora.is_lora(name)):
         digest.update(name.encode())
-        digest.update(np.ascontiguousarray(_merged(model.named_variables, name)).data)
+        # One after the other: together, the values would need as much memory as the model once more.
+        value = lora.merged_value(name, variables, lambda part: variables[part].numpy())
+        digest.update(np.ascontiguousarray(value).data)
     return digest.hexdigest()
-
-
-def _merged(variables: Mapping[str, Any], name: str) -> NDArray[Any]:
-    """The value of a variable; of a kernel with LoRA, after merging it."""
-    value: NDArray[Any] = variables[name].numpy()
-    prefix = name.removesuffix("kernel")
-    if f"{prefix}{lora.A}" not in variables:
-        return value
-    return lora.merged(value, *(variables[f"{prefix}{part}"].numpy() for part in (lora.A, lora.B, lora.SCALE)))

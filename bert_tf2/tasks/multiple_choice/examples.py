@@ -14,7 +14,6 @@ import dataclasses
 import itertools
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -93,11 +92,7 @@ def _rows(path: str, form: Form | None) -> Iterator[tuple[str, Mapping[str, Any]
         yield path, json_files.read_object(path, _EXPECTED)
         return
     columns = [*itertools.chain(*_FORMS), *_LABELS]
-    table = open_table(path, header=True, form=find_form(path, columns, True, form))
-    counts = Counter(name for name in table.names or () if name)
-    if repeated := [name for name, count in counts.items() if count > 1]:
-        raise InputError(f"{path} has several columns {repeated[0]!r}; each must have a name of its own.")
-    yield from table.named_rows()
+    yield from open_table(path, header=True, form=find_form(path, columns, True, form)).named_rows()
 
 
 def _questions(where: str, row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
