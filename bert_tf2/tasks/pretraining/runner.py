@@ -76,7 +76,9 @@ def run(config: PretrainingConfig) -> dict[str, float] | None:
 
     keras.utils.set_random_seed(config.seed)
     with strategy.scope(), policy(precision):
-        model = PretrainingModel(bert_config, config.use_nsp, config.recompute, skip_unused=not precision.compiles)
+        # Only packed rows have many unused predictions; in others, finding them costs more than it saves.
+        skip_unused = config.pack_sequences and not precision.compiles
+        model = PretrainingModel(bert_config, config.use_nsp, config.recompute, skip_unused)
     logger.info("%s", summary.summary(bert_config, model.named_variables))
     to_keep = kept_vocabulary.find(config, bert_config, paths) if config.do_train else None
     if config.do_train and config.do_predict and not (to_keep or VocabularyFile.in_directory(config.output_dir)):
